@@ -1,0 +1,46 @@
+# flowlens_trender: build, install and test with PGXS
+EXTENSION   = flowlens_trender
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+MODULE_big  = $(EXTENSION)
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+DATA        = $(wildcard upgrades/*--*--*.sql)
+DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
+
+# The install script is these parts in this order: a part may use what stands above it.
+SQL_PARTS = src/flowlens_trender.sql \
+	src/install.sql \
+	src/privileges.sql
+
+# One small file per topic and behaviour; "setup" creates the extension and its tables once.
+REGRESS = setup
+REGRESS_OPTS = --load-extension=plpgsql
+
+ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
+
+PG_CPPFLAGS = -DFLOWLENS_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare -fvisibility=hidden
+EXTRA_CLEAN = $(DATA_built) src/schema_files.h results tmp_check output_iso log
+
+PG_CONFIG ?= pg_config
+PGXS      := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Only the functions that SQL names leave the library; servers before 16 do not mark them by themselves.
+override CPPFLAGS += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
+
+$(DATA_built): $(SQL_PARTS) $(EXTENSION).control
+	cat $(SQL_PARTS) > $@
+
+# The library carries database/schema/*.sql, so that install() needs no file beside it.
+SCHEMA_FILES = $(sort $(wildcard database/schema/*.sql))
+
+src/schema_files.h: $(SCHEMA_FILES) Makefile
+	@echo "generating $@ from database/schema"
+	@for file in $(SCHEMA_FILES); do \
+		printf '{"%s",\n' "$$(basename $$file)"; \
+		sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' "$$file"; \
+		printf '},\n'; \
+	done > $@
+
+src/install.o src/install.bc: src/schema_files.h
+$(OBJS): $(wildcard src/*.h)

@@ -1,0 +1,38 @@
+/*
+ * compat.h
+ *		Differences between the supported server versions, in one place.
+ *
+ * Each shim gives an older server the newer server's interface, so that the
+ * rest of the code is written against the newest one.
+ */
+#ifndef FLOWLENS_COMPAT_H
+#define FLOWLENS_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "flowlens_trender needs PostgreSQL 15 or later"
+#endif
+
+#include "fmgr.h"
+
+/*
+ * Since 16 (upstream 089480c07705) PG_FUNCTION_INFO_V1 exports the function
+ * itself; before, only its info record.  With -fvisibility=hidden both have to
+ * be exported.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname) \
+extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS); \
+extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, funcname)(void); \
+const Pg_finfo_record * \
+CppConcat(pg_finfo_, funcname)(void) \
+{ \
+	static const Pg_finfo_record my_finfo = {1}; \
+	return &my_finfo; \
+} \
+extern int	no_such_variable
+#endif
+
+#endif							/* FLOWLENS_COMPAT_H */
