@@ -8,7 +8,9 @@ DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 
 # The install script is these parts in this order: a part may use what stands above it.
 SQL_PARTS = src/flowlens_trender.sql \
+	src/util_lock.sql \
 	src/install.sql \
+	src/partitions.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.

@@ -30,7 +30,7 @@ DECLARE
     strangers text;
     file record;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1179472716, 1);    -- two installs at once: the second waits and finds it done
+    PERFORM flowlens.hold_lock('install');    -- two installs at once: the second waits and finds it done
     IF to_regclass('flowlens.schema_version') IS NULL THEN
         SELECT string_agg(format('"%s"', o.name), ', ' ORDER BY o.name) INTO strangers
         FROM flowlens.schema_objects() o WHERE o.present;

@@ -1,0 +1,302 @@
+/*
+ * partitions.c
+ *		Partitions by UTC day, created before a row needs them.
+ *
+ * A partition is built beside its parent and then attached, because ATTACH
+ * PARTITION lets readers and writers of the parent go on, which CREATE TABLE
+ * ... PARTITION OF does not.  Rows of its range that waited in the default
+ * partition move into it.  Its range is one policy interval (day, week or
+ * month) around the day, cut where an existing partition begins or ends, so
+ * that a changed interval affects future partitions only.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+#include "compat.h"
+#include "partitions.h"
+#include "util_days.h"
+#include "util_lock.h"
+#include "util_spi.h"
+
+/* Where a day falls among the partitions of a table */
+typedef struct PartitionGap
+{
+	bool		covered;		/* a partition other than the default holds it */
+	bool		by_date;		/* partition key is a date, not a timestamptz */
+	DateADT		lower;			/* first free day around it */
+	DateADT		upper;			/* first day behind the free range */
+} PartitionGap;
+
+static SpiStep interval_step = {
+	.sql = "SELECT p.partition_interval::text FROM flowlens.retention_policies p WHERE p.table_name = $1",
+	.nargs = 1,
+	.argtypes = {TEXTOID},
+	.expected = SPI_OK_SELECT
+};
+
+/* Returns the OID of a table in schema flowlens; says what to do when it is missing */
+Oid
+flowlens_relation(const char *name)
+{
+	Oid			namespace_oid = get_namespace_oid("flowlens", true);
+	Oid			relation_oid = OidIsValid(namespace_oid) ? get_relname_relid(name, namespace_oid) : InvalidOid;
+
+	if (!OidIsValid(relation_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"flowlens.%s\" does not exist", name),
+				 errhint("Call flowlens.install() to create the tables.")));
+	return relation_oid;
+}
+
+/* Returns the name of the partition that begins on a day */
+char *
+partition_name(const char *parent_name, DateADT day)
+{
+	int			year;
+	int			month;
+	int			mday;
+
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	return psprintf("%s_p%04d%02d%02d", parent_name, year, month, mday);
+}
+
+/* Checks that a table is partitioned by range over one date or timestamptz column */
+static void
+check_partitioned_by_day(Relation parent, PartitionKey key)
+{
+	if (key != NULL && key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 &&
+		(key->parttypid[0] == DATEOID || key->parttypid[0] == TIMESTAMPTZOID))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("table \"%s\" is not partitioned by day", RelationGetRelationName(parent)),
+			 errdetail("It has to be partitioned by range over one date or timestamptz column.")));
+}
+
+/* Converts a finite bound of a partition to the UTC day that it falls on, rounded up on demand */
+static DateADT
+bound_day(Datum bound, bool by_date, bool round_up)
+{
+	TimestampTz instant;
+
+	if (by_date)
+		return DatumGetDateADT(bound);
+	instant = DatumGetTimestampTz(bound);
+	return utc_day(instant) + (round_up && instant % USECS_PER_DAY != 0 ? 1 : 0);
+}
+
+/* Finds the partition or the free range that a day falls into */
+static PartitionGap
+find_gap(Relation parent, DateADT day)
+{
+	PartitionKey key = RelationGetPartitionKey(parent);
+	PartitionDesc partitions;
+	PartitionBoundInfo bounds;
+	PartitionGap gap = {.covered = false, .lower = DATEVAL_NOBEGIN, .upper = DATEVAL_NOEND};
+	Datum		value;
+	bool		is_equal;
+	int			offset;
+
+	check_partitioned_by_day(parent, key);
+	gap.by_date = key->parttypid[0] == DATEOID;
+	value = gap.by_date ? DateADTGetDatum(day) : TimestampTzGetDatum(utc_day_start(day));
+	partitions = RelationGetPartitionDesc(parent, false);
+	bounds = partitions->boundinfo;
+	if (bounds == NULL || bounds->ndatums == 0)
+		return gap;
+
+	offset = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &value, &is_equal);
+	gap.covered = bounds->indexes[offset + 1] >= 0;
+	if (offset >= 0 && bounds->kind[offset][0] == PARTITION_RANGE_DATUM_VALUE)
+		gap.lower = bound_day(bounds->datums[offset][0], gap.by_date, true);
+	if (offset + 1 < bounds->ndatums && bounds->kind[offset + 1][0] == PARTITION_RANGE_DATUM_VALUE)
+		gap.upper = bound_day(bounds->datums[offset + 1][0], gap.by_date, false);
+	return gap;
+}
+
+/* Tells whether a partition other than the default holds a day */
+bool
+partition_exists(Oid parent, DateADT day)
+{
+	Relation	relation = table_open(parent, AccessShareLock);
+	bool		covered = find_gap(relation, day).covered;
+
+	table_close(relation, NoLock);
+	return covered;
+}
+
+/* Widens a day to the policy's interval of its table: a day, a week from Monday, or a month */
+static void
+widen_to_policy(const char *parent_name, DateADT day, DateADT *lower, DateADT *upper)
+{
+	Datum		values[1];
+	char	   *interval;
+
+	values[0] = CStringGetTextDatum(parent_name);
+	interval = spi_single_text(&interval_step, values, NULL);
+	*lower = day;
+	*upper = day + 1;
+	if (interval == NULL)
+		return;
+	if (strcmp(interval, "7 days") == 0)
+	{
+		/* Julian day numbers begin on a Monday */
+		*lower = day - (day + POSTGRES_EPOCH_JDATE) % 7;
+		*upper = *lower + 7;
+	}
+	else if (strcmp(interval, "1 mon") == 0)
+	{
+		int			year;
+		int			month;
+		int			mday;
+
+		j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+		*lower = day - mday + 1;
+		*upper = date2j(month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) - POSTGRES_EPOCH_JDATE;
+	}
+}
+
+/* Writes a day as a literal of the partition key's type */
+static char *
+bound_literal(DateADT day, bool by_date)
+{
+	int			year;
+	int			month;
+	int			mday;
+
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	return psprintf("'%04d-%02d-%02d%s'", year, month, mday, by_date ? "" : " 00:00:00+00");
+}
+
+/* Lists the columns of a table that can be written, quoted */
+static char *
+column_list(Relation relation)
+{
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	for (i = 0; i < RelationGetDescr(relation)->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), i);
+
+		if (attribute->attisdropped || attribute->attgenerated)
+			continue;
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_identifier(NameStr(attribute->attname)));
+	}
+	return list.data;
+}
+
+/* Moves the rows of a new partition's range out of the default partition */
+static void
+move_from_default(Relation parent, const char *partition, const char *lower, const char *upper)
+{
+	Oid			default_oid = get_default_partition_oid(RelationGetRelid(parent));
+	PartitionKey key = RelationGetPartitionKey(parent);
+	const char *default_name;
+	const char *key_name;
+	const char *columns;
+
+	if (!OidIsValid(default_oid))
+		return;
+	default_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(default_oid)),
+											  get_rel_name(default_oid));
+	key_name = quote_identifier(get_attname(RelationGetRelid(parent), key->partattrs[0], false));
+	columns = column_list(parent);
+	spi_run(psprintf("WITH moved AS (DELETE FROM %s WHERE %s >= %s AND %s < %s RETURNING %s) "
+					 "INSERT INTO %s (%s) SELECT %s FROM moved",
+					 default_name, key_name, lower, key_name, upper, columns,
+					 partition, columns, columns),
+			SPI_OK_INSERT);
+}
+
+/* Gives a partition of a raw table the storage options that its parent cannot carry */
+static void
+set_storage(const char *parent_name, const char *partition)
+{
+	if (strncmp(parent_name, "raw_", 4) == 0)
+		spi_run(psprintf("ALTER TABLE %s SET (toast_tuple_target = 4080)", partition), SPI_OK_UTILITY);
+}
+
+/* Creates the partition that holds a day, attached last; the caller has the lock */
+static void
+create_partition(Relation parent, DateADT day, const PartitionGap *gap)
+{
+	const char *parent_name = RelationGetRelationName(parent);
+	const char *namespace = get_namespace_name(RelationGetNamespace(parent));
+	char	   *partition;
+	char	   *lower;
+	char	   *upper;
+	DateADT		first;
+	DateADT		behind;
+
+	widen_to_policy(parent_name, day, &first, &behind);
+	first = Max(first, gap->lower);
+	behind = Min(behind, gap->upper);
+	lower = bound_literal(first, gap->by_date);
+	upper = bound_literal(behind, gap->by_date);
+	partition = pstrdup(quote_qualified_identifier(namespace, partition_name(parent_name, first)));
+
+	spi_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED "
+					 "INCLUDING STORAGE INCLUDING COMPRESSION)",
+					 partition, quote_qualified_identifier(namespace, parent_name)), SPI_OK_UTILITY);
+	set_storage(parent_name, partition);
+	move_from_default(parent, partition, lower, upper);
+	spi_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
+					 quote_qualified_identifier(namespace, parent_name), partition, lower, upper), SPI_OK_UTILITY);
+}
+
+/*
+ * Makes sure that a table has a partition for a day; returns whether it made one
+ *
+ * Of two sessions that need the same new partition, the second waits for the
+ * first to commit.  The caller has done SPI_connect().
+ */
+bool
+ensure_partition(Oid parent, DateADT day)
+{
+	Relation	relation;
+	PartitionGap gap;
+
+	if (partition_exists(parent, day))
+		return false;
+	flowlens_lock(FLOWLENS_LOCK_PARTITION, parent);
+	relation = table_open(parent, AccessShareLock);
+	gap = find_gap(relation, day);
+	if (!gap.covered)
+		create_partition(relation, day, &gap);
+	table_close(relation, NoLock);
+	return !gap.covered;
+}
+
+PG_FUNCTION_INFO_V1(flowlens_ensure_partition);
+
+/* SQL: makes sure that a table has a partition for a day */
+Datum
+flowlens_ensure_partition(PG_FUNCTION_ARGS)
+{
+	Oid			parent = PG_GETARG_OID(0);
+	DateADT		day = PG_GETARG_DATEADT(1);
+	bool		created;
+
+	check_snapshot_date(day);
+	SPI_connect();
+	created = ensure_partition(parent, day);
+	SPI_finish();
+	PG_RETURN_BOOL(created);
+}

@@ -1,0 +1,8 @@
+-- locks -----------------------------------------------------------------------
+CREATE FUNCTION flowlens.hold_lock(lock_name text)
+RETURNS void AS 'MODULE_PATHNAME', 'flowlens_hold_lock' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION flowlens.hold_lock(text) IS
+'Waits for one of our own locks (install, pipeline, retention, staging) and holds it until the transaction ends. They share no keys with pg_advisory_lock().';
+-- holding a lock stops the pipeline: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.hold_lock(text) FROM PUBLIC;
+
