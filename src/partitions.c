@@ -43,6 +43,19 @@ typedef struct PartitionGap
 	DateADT		upper;			/* first day behind the free range */
 } PartitionGap;
 
+/* The parts of the DDL that makes a partition; names are quoted */
+typedef struct NewPartition
+{
+	char	   *parent;
+	char	   *partition;
+	char	   *default_partition;	/* NULL = there is none */
+	char	   *key_column;
+	char	   *columns;
+	char	   *lower;			/* literals of the key's type */
+	char	   *upper;
+	bool		holds_answers;	/* a raw table: rows with a large document */
+} NewPartition;
+
 static SpiStep interval_step = {
 	.sql = "SELECT p.partition_interval::text FROM flowlens.retention_policies p WHERE p.table_name = $1",
 	.nargs = 1,
@@ -204,63 +217,49 @@ column_list(Relation relation)
 	return list.data;
 }
 
-/* Moves the rows of a new partition's range out of the default partition */
+/* Describes the partition to create for a day, in words that DDL takes */
 static void
-move_from_default(Relation parent, const char *partition, const char *lower, const char *upper)
+describe_partition(Relation parent, DateADT day, const PartitionGap *gap, NewPartition *new)
 {
-	Oid			default_oid = get_default_partition_oid(RelationGetRelid(parent));
 	PartitionKey key = RelationGetPartitionKey(parent);
-	const char *default_name;
-	const char *key_name;
-	const char *columns;
-
-	if (!OidIsValid(default_oid))
-		return;
-	default_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(default_oid)),
-											  get_rel_name(default_oid));
-	key_name = quote_identifier(get_attname(RelationGetRelid(parent), key->partattrs[0], false));
-	columns = column_list(parent);
-	spi_run(psprintf("WITH moved AS (DELETE FROM %s WHERE %s >= %s AND %s < %s RETURNING %s) "
-					 "INSERT INTO %s (%s) SELECT %s FROM moved",
-					 default_name, key_name, lower, key_name, upper, columns,
-					 partition, columns, columns),
-			SPI_OK_INSERT);
-}
-
-/* Gives a partition of a raw table the storage options that its parent cannot carry */
-static void
-set_storage(const char *parent_name, const char *partition)
-{
-	if (strncmp(parent_name, "raw_", 4) == 0)
-		spi_run(psprintf("ALTER TABLE %s SET (toast_tuple_target = 4080)", partition), SPI_OK_UTILITY);
-}
-
-/* Creates the partition that holds a day, attached last; the caller has the lock */
-static void
-create_partition(Relation parent, DateADT day, const PartitionGap *gap)
-{
-	const char *parent_name = RelationGetRelationName(parent);
 	const char *namespace = get_namespace_name(RelationGetNamespace(parent));
-	char	   *partition;
-	char	   *lower;
-	char	   *upper;
+	const char *parent_name = RelationGetRelationName(parent);
+	Oid			default_oid = get_default_partition_oid(RelationGetRelid(parent));
 	DateADT		first;
 	DateADT		behind;
 
 	widen_to_policy(parent_name, day, &first, &behind);
 	first = Max(first, gap->lower);
 	behind = Min(behind, gap->upper);
-	lower = bound_literal(first, gap->by_date);
-	upper = bound_literal(behind, gap->by_date);
-	partition = pstrdup(quote_qualified_identifier(namespace, partition_name(parent_name, first)));
+	new->parent = pstrdup(quote_qualified_identifier(namespace, parent_name));
+	new->partition = pstrdup(quote_qualified_identifier(namespace, partition_name(parent_name, first)));
+	new->default_partition = !OidIsValid(default_oid) ? NULL :
+		pstrdup(quote_qualified_identifier(get_namespace_name(get_rel_namespace(default_oid)),
+										   get_rel_name(default_oid)));
+	new->key_column = pstrdup(quote_identifier(get_attname(RelationGetRelid(parent), key->partattrs[0], false)));
+	new->columns = column_list(parent);
+	new->lower = bound_literal(first, gap->by_date);
+	new->upper = bound_literal(behind, gap->by_date);
+	new->holds_answers = strncmp(parent_name, "raw_", 4) == 0;
+}
 
+/* Creates a partition and attaches it last; nobody has its parent open in this session */
+static void
+create_partition(const NewPartition *new)
+{
 	spi_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED "
-					 "INCLUDING STORAGE INCLUDING COMPRESSION)",
-					 partition, quote_qualified_identifier(namespace, parent_name)), SPI_OK_UTILITY);
-	set_storage(parent_name, partition);
-	move_from_default(parent, partition, lower, upper);
+					 "INCLUDING STORAGE INCLUDING COMPRESSION)", new->partition, new->parent),
+			SPI_OK_UTILITY);
+	if (new->holds_answers)
+		spi_run(psprintf("ALTER TABLE %s SET (toast_tuple_target = 4080)", new->partition), SPI_OK_UTILITY);
+	if (new->default_partition != NULL)
+		spi_run(psprintf("WITH moved AS (DELETE FROM %s WHERE %s >= %s AND %s < %s RETURNING %s) "
+						 "INSERT INTO %s (%s) SELECT %s FROM moved",
+						 new->default_partition, new->key_column, new->lower, new->key_column, new->upper,
+						 new->columns, new->partition, new->columns, new->columns),
+				SPI_OK_INSERT);
 	spi_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
-					 quote_qualified_identifier(namespace, parent_name), partition, lower, upper), SPI_OK_UTILITY);
+					 new->parent, new->partition, new->lower, new->upper), SPI_OK_UTILITY);
 }
 
 /*
@@ -274,6 +273,7 @@ ensure_partition(Oid parent, DateADT day)
 {
 	Relation	relation;
 	PartitionGap gap;
+	NewPartition new;
 
 	if (partition_exists(parent, day))
 		return false;
@@ -281,8 +281,11 @@ ensure_partition(Oid parent, DateADT day)
 	relation = table_open(parent, AccessShareLock);
 	gap = find_gap(relation, day);
 	if (!gap.covered)
-		create_partition(relation, day, &gap);
+		describe_partition(relation, day, &gap, &new);
+	/* DDL refuses a table that this session has open */
 	table_close(relation, NoLock);
+	if (!gap.covered)
+		create_partition(&new);
 	return !gap.covered;
 }
 
