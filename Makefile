@@ -11,6 +11,8 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/util_lock.sql \
 	src/install.sql \
 	src/partitions.sql \
+	src/github_repo.sql \
+	src/raw_layer.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.
