@@ -13,6 +13,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/partitions.sql \
 	src/github_repo.sql \
 	src/raw_layer.sql \
+	src/staging.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.

@@ -24,9 +24,11 @@ static const struct
 	const char *name;
 	FlowlensLock kind;
 }			lock_names[] = {
+	{"dimensions", FLOWLENS_LOCK_DIMENSIONS},
 	{"install", FLOWLENS_LOCK_INSTALL},
 	{"pipeline", FLOWLENS_LOCK_PIPELINE},
 	{"retention", FLOWLENS_LOCK_RETENTION},
+	{"snapshots", FLOWLENS_LOCK_SNAPSHOTS},
 	{"staging", FLOWLENS_LOCK_STAGING},
 };
 

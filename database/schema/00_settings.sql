@@ -98,10 +98,11 @@ CREATE TABLE IF NOT EXISTS flowlens.staging_cursors (
     source text NOT NULL,
     snapshot text,
     system_identifier bigint,
+    latest timestamptz,
     PRIMARY KEY (source)
 );
 COMMENT ON TABLE flowlens.staging_cursors IS
-'Per raw table, the transaction snapshot up to which staging has read it. In another cluster (restored or upgraded) it does not count, and reading starts anew.';
+'Per raw table, the transaction snapshot up to which staging has read it. In another cluster (restored or upgraded) it does not count, and reading starts anew. "latest" is the newest fetch_timestamp read: what arrives with an older one came late.';
 INSERT INTO flowlens.staging_cursors (source) VALUES ('raw_github_repos'), ('raw_repo_metrics')
 ON CONFLICT (source) DO NOTHING;
 

@@ -21,13 +21,14 @@ CREATE TABLE IF NOT EXISTS flowlens.stg_repos_validated (
     pushed_at timestamptz,
     readme_content text,
     observed_at timestamptz NOT NULL,
+    effective_at timestamptz NOT NULL,
     raw_id bigint NOT NULL,
     loaded_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (github_id, observed_on),
     CONSTRAINT valid_stars CHECK (stars >= 0)
 ) PARTITION BY RANGE (observed_on);
 COMMENT ON TABLE flowlens.stg_repos_validated IS
-'The last valid answer about each repository on each UTC day, with typed columns. observed_at is when these values were first seen that day.';
+'The last valid answer about each repository on each UTC day, with typed columns. observed_at is when these values were first seen that day; effective_at is not before it and also counts a README or a category that came later.';
 
 CREATE TABLE IF NOT EXISTS flowlens.stg_repos_validated_default PARTITION OF flowlens.stg_repos_validated DEFAULT;
 COMMENT ON TABLE flowlens.stg_repos_validated_default IS 'Rows of days that have no partition of their own.';
