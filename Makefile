@@ -14,6 +14,10 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/github_repo.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
+	src/render_ecosystem.sql \
+	src/dimensions.sql \
+	src/workflow_trace.sql \
+	src/pipeline.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.

@@ -35,4 +35,9 @@ CppConcat(pg_finfo_, funcname)(void) \
 extern int	no_such_variable
 #endif
 
+/* Renamed in 16 (upstream 8fb580a35ce3) */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
 #endif							/* FLOWLENS_COMPAT_H */

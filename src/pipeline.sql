@@ -1,0 +1,152 @@
+-- pipeline --------------------------------------------------------------------
+CREATE FUNCTION flowlens.load_to_analytics(snapshot_date date DEFAULT NULL,
+    OUT inserted bigint, OUT versioned bigint, OUT unchanged bigint, OUT scored bigint, OUT stale bigint)
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    day date := coalesce(snapshot_date, (now() AT TIME ZONE 'UTC')::date);
+BEGIN
+    SELECT d.inserted, d.versioned, d.unchanged INTO inserted, versioned, unchanged
+    FROM flowlens.load_dimensions(greatest(now(), (day + 1)::timestamp AT TIME ZONE 'UTC')) d;
+    SELECT s.scored, s.stale INTO scored, stale FROM flowlens.load_snapshots(day) s;
+END
+$$;
+COMMENT ON FUNCTION flowlens.load_to_analytics(date) IS
+'load_dimensions() and load_snapshots() of one UTC day (NULL = today); returns the counts of both.';
+-- writes analytics: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.load_to_analytics(date) FROM PUBLIC;
+
+CREATE FUNCTION flowlens.days_to_score(target date)
+RETURNS SETOF date LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+    SELECT p.day FROM flowlens.pipeline_days p WHERE p.snapshot_pending AND p.day <= target
+    UNION
+    -- days that nobody observed and nobody scored: repositories are carried over them
+    SELECT g.day::date
+    FROM (SELECT max(p.day) AS last_day FROM flowlens.pipeline_days p WHERE p.published_at IS NOT NULL AND p.day <= target) l,
+         generate_series(l.last_day + 1, target, interval '1 day') g (day)
+    WHERE g.day <= l.last_day + 30
+    ORDER BY 1
+$$;
+COMMENT ON FUNCTION flowlens.days_to_score(date) IS
+'UTC days up to "target" that a pipeline run scores, oldest first: days with new answers, published days whose past changed, and days missed since the last published one (at most 30).';
+
+CREATE FUNCTION flowlens.begin_pipeline_run(OUT run_id varchar(50), OUT other_run varchar(50))
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    PERFORM flowlens.hold_lock('pipeline');
+    -- a run of this very backend that still says running was interrupted: a backend runs one at a time
+    UPDATE flowlens.fact_workflow_runs r
+    SET status = 'crashed', completed_at = clock_timestamp(), error_message = 'The backend that ran it is gone.',
+        execution_time_seconds = extract(epoch FROM clock_timestamp() - r.started_at)
+    WHERE r.workflow_name = 'pipeline' AND r.status = 'running'
+      AND (r.backend_pid = pg_backend_pid() AND r.backend_started_at = flowlens.backend_start()
+           OR NOT flowlens.backend_is_running(r.backend_pid, r.backend_started_at));
+    SELECT r.run_id INTO other_run FROM flowlens.fact_workflow_runs r
+    WHERE r.workflow_name = 'pipeline' AND r.status = 'running' LIMIT 1;
+    run_id := flowlens.start_workflow('pipeline');
+    IF other_run IS NOT NULL THEN
+        PERFORM flowlens.finish_workflow(run_id, 'skipped', format('Run "%s" was running.', other_run));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION flowlens.begin_pipeline_run() IS
+'Registers a pipeline run and marks runs whose backend is gone as crashed; when another one runs, the new one is skipped and other_run names it. Part of run_pipeline().';
+-- writes traces: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.begin_pipeline_run() FROM PUBLIC;
+
+CREATE FUNCTION flowlens.run_pipeline_step(step text, target date, day date)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    counts jsonb;
+BEGIN
+    CASE step
+        WHEN 'partitions' THEN
+            SELECT jsonb_build_object('rows_out', p.created) INTO counts FROM flowlens.maintain_partitions() p (created);
+        WHEN 'staging' THEN
+            SELECT jsonb_build_object('rows_in', s.staged + s.rejected + s.unchanged, 'rows_out', s.staged) || to_jsonb(s)
+            INTO counts FROM flowlens.store_in_staging() s;
+        WHEN 'dimensions' THEN
+            SELECT jsonb_build_object('rows_in', d.inserted + d.versioned + d.unchanged, 'rows_out', d.inserted + d.versioned) || to_jsonb(d)
+            INTO counts FROM flowlens.load_dimensions(greatest(now(), (target + 1)::timestamp AT TIME ZONE 'UTC')) d;
+        WHEN 'snapshots' THEN
+            SELECT jsonb_build_object('rows_in', s.scored + s.stale, 'rows_out', s.scored + s.stale) || to_jsonb(s)
+            INTO counts FROM flowlens.load_snapshots(day) s;
+    END CASE;
+    RETURN counts;
+END
+$$;
+COMMENT ON FUNCTION flowlens.run_pipeline_step(text, date, date) IS
+'Runs one step of the pipeline (partitions, staging, dimensions, snapshots) and returns its counts. Part of run_pipeline().';
+-- writes all layers: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.run_pipeline_step(text, date, date) FROM PUBLIC;
+
+CREATE PROCEDURE flowlens.run_pipeline(snapshot_date date DEFAULT NULL)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    target date;
+    run record;
+    steps text[];
+    step text;
+    step_day date;
+    task text;
+    counts jsonb;
+    processed bigint := 0;
+    failure text;
+    failure_state text;
+BEGIN
+    -- a procedure that commits cannot pin its search_path by itself: it is set anew in each transaction
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
+    target := coalesce(snapshot_date, (clock_timestamp() AT TIME ZONE 'UTC')::date);
+    SELECT * INTO run FROM flowlens.begin_pipeline_run();
+    COMMIT;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
+    IF run.other_run IS NOT NULL THEN
+        RAISE NOTICE 'pipeline skipped: run "%" is running', run.other_run;
+        RETURN;
+    END IF;
+
+    steps := ARRAY['partitions', 'staging', 'dimensions'];
+    WHILE cardinality(steps) > 0 AND failure IS NULL LOOP
+        step := split_part(steps[1], ' ', 1);
+        step_day := nullif(split_part(steps[1], ' ', 2), '')::date;
+        task := steps[1];
+        steps := steps[2:];
+        PERFORM flowlens.start_task(run.run_id, task);
+        COMMIT;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
+        BEGIN
+            counts := flowlens.run_pipeline_step(step, target, step_day);
+        EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+            GET STACKED DIAGNOSTICS failure = MESSAGE_TEXT, failure_state = RETURNED_SQLSTATE;
+        END;
+        PERFORM flowlens.finish_task(run.run_id, task, CASE WHEN failure IS NULL THEN 'completed' ELSE 'failed' END,
+                                     CASE WHEN failure IS NULL THEN counts END, failure);
+        COMMIT;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
+        IF failure IS NULL THEN
+            RAISE NOTICE 'pipeline: % %', task, counts;
+            IF step = 'staging' THEN
+                processed := (counts ->> 'rows_in')::bigint;
+            ELSIF step = 'dimensions' THEN
+                steps := ARRAY(SELECT 'snapshots ' || d.day FROM flowlens.days_to_score(target) d (day) ORDER BY d.day);
+            END IF;
+        END IF;
+    END LOOP;
+
+    PERFORM flowlens.finish_workflow(run.run_id, CASE WHEN failure IS NULL THEN 'completed' ELSE 'failed' END, failure, processed);
+    COMMIT;
+    IF failure IS NOT NULL THEN
+        RAISE EXCEPTION 'pipeline failed in step "%": %', task, failure USING
+            ERRCODE = failure_state, HINT = format('The trace is run "%s" in flowlens.fact_workflow_runs.', run.run_id);
+    END IF;
+END
+$$;
+COMMENT ON PROCEDURE flowlens.run_pipeline(date) IS
+'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error.';
+-- writes all layers: the owner decides who may
+REVOKE ALL ON PROCEDURE flowlens.run_pipeline(date) FROM PUBLIC;
+
