@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "momentum.h"
 #include "momentum_functions.h"
+#include "util_days.h"
 
 /* Returns the memory in which the state of an aggregate lives */
 static MemoryContext
@@ -299,7 +300,7 @@ flowlens_activity_accum(PG_FUNCTION_ARGS)
 	}
 	check_same_as_of(days->as_of, as_of);
 	if (!PG_ARGISNULL(3) && !TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(3)))
-		activity_days_add(days, as_of - Min(utc_day(PG_GETARG_TIMESTAMPTZ(3)), (int64) seen_on));
+		activity_days_add(days, as_of - (int64) Min(utc_day(PG_GETARG_TIMESTAMPTZ(3)), seen_on));
 	return activity_result(fcinfo, days);
 }
 

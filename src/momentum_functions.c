@@ -45,13 +45,6 @@ report_malformed_state(void)
 			 errhint("The aggregate flowlens.momentum_state makes one from the history.")));
 }
 
-/* Returns the UTC day of a finite time, counted as the type date does */
-int64
-utc_day(TimestampTz time)
-{
-	return time >= 0 ? time / USECS_PER_DAY : (time + 1) / USECS_PER_DAY - 1;
-}
-
 PG_FUNCTION_INFO_V1(flowlens_momentum_score);
 
 /* Maps M to [0, 1); arguments M and constants */

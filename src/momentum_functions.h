@@ -8,13 +8,11 @@
 #include "postgres.h"
 
 #include "utils/date.h"
-#include "utils/timestamp.h"
 
 #include "momentum.h"
 
 extern void check_stars(int64 stars);
 extern void check_day(DateADT day, const char *name);
-extern int64 utc_day(TimestampTz time);
 extern bytea *momentum_history_bytea(const MomentumHistory *history);
 
 #endif							/* FLOWLENS_MOMENTUM_FUNCTIONS_H */
