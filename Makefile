@@ -14,6 +14,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/github_repo.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
+	src/momentum.sql \
 	src/render_ecosystem.sql \
 	src/dimensions.sql \
 	src/workflow_trace.sql \
@@ -21,7 +22,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.
-REGRESS = setup
+REGRESS = setup momentum momentum_random momentum_scores momentum_state
 REGRESS_OPTS = --load-extension=plpgsql
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
