@@ -17,6 +17,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/momentum.sql \
 	src/render_ecosystem.sql \
 	src/dimensions.sql \
+	src/snapshots.sql \
 	src/workflow_trace.sql \
 	src/pipeline.sql \
 	src/privileges.sql

@@ -11,7 +11,9 @@ BEGIN
     WHERE NOT EXISTS (SELECT 1 FROM flowlens.dim_languages l WHERE l.language_name = s.language)
     ON CONFLICT (language_name) DO NOTHING;
 
-    DROP TABLE IF EXISTS pg_temp.flowlens_dimension_changes;
+    IF to_regclass('pg_temp.flowlens_dimension_changes') IS NOT NULL THEN
+        DROP TABLE pg_temp.flowlens_dimension_changes;
+    END IF;
     CREATE TEMP TABLE flowlens_dimension_changes ON COMMIT DROP AS
     SELECT s.github_id, s.repo_full_name, s.repo_url, s.description, s.created_at, s.language, s.is_archived, s.effective_at,
            coalesce(s.readme_content, d.readme_content) AS readme_content,

@@ -33,8 +33,31 @@ spi_step_run(SpiStep *step, Datum *values, const char *nulls)
 	int			result = SPI_execute_plan(spi_step_plan(step), values, nulls, false, 0);
 
 	if (result != step->expected)
-		elog(ERROR, "step returned %s: %s", SPI_result_code_string(result), step->sql);
+		elog(ERROR, "step returned %s: %.60s", SPI_result_code_string(result), step->sql);
 	return SPI_processed;
+}
+
+/* Runs a query and hands its rows, one by one as they come, to a receiver */
+void
+spi_step_receive(SpiStep *step, Datum *values, const char *nulls, DestReceiver *receiver)
+{
+	SPIExecuteOptions options = {0};
+	ParamListInfo params = makeParamList(step->nargs);
+	int			result;
+	int			i;
+
+	for (i = 0; i < step->nargs; i++)
+	{
+		params->params[i].value = values[i];
+		params->params[i].isnull = nulls != NULL && nulls[i] == 'n';
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = step->argtypes[i];
+	}
+	options.params = params;
+	options.dest = receiver;
+	result = SPI_execute_plan_extended(spi_step_plan(step), &options);
+	if (result != step->expected)
+		elog(ERROR, "step returned %s: %.60s", SPI_result_code_string(result), step->sql);
 }
 
 /* Runs a statement that was built for this occasion, such as DDL */
@@ -44,7 +67,7 @@ spi_run(const char *sql, int expected)
 	int			result = SPI_execute(sql, false, 0);
 
 	if (result != expected)
-		elog(ERROR, "statement returned %s: %s", SPI_result_code_string(result), sql);
+		elog(ERROR, "statement returned %s: %.60s", SPI_result_code_string(result), sql);
 	return SPI_processed;
 }
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "tcop/dest.h"
 
 #define SPI_STEP_MAX_ARGS 8
 
@@ -24,6 +25,7 @@ typedef struct SpiStep
 } SpiStep;
 
 extern uint64 spi_step_run(SpiStep *step, Datum *values, const char *nulls);
+extern void spi_step_receive(SpiStep *step, Datum *values, const char *nulls, DestReceiver *receiver);
 extern uint64 spi_run(const char *sql, int expected);
 extern int64 spi_result_int64(int column);
 extern char *spi_single_text(SpiStep *step, Datum *values, const char *nulls);

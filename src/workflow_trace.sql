@@ -123,7 +123,7 @@ BEGIN
     END IF;
     UPDATE flowlens.fact_workflow_runs r
     SET task_tree = jsonb_set(tree, path, (tree #> path) || jsonb_strip_nulls(jsonb_build_object(
-            'status', status, 'finished_at', flowlens.utc_text(clock_timestamp()), 'counts', counts, 'error', error)))
+            'status', finish_task.status, 'finished_at', flowlens.utc_text(clock_timestamp()), 'counts', counts, 'error', error)))
     WHERE r.run_id = finish_task.run_id;
 END
 $$;

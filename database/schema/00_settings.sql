@@ -34,18 +34,16 @@ CREATE TABLE IF NOT EXISTS flowlens.momentum_models (
     description text,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (model, version),
-    CONSTRAINT momentum_models_formula CHECK (formula IN ('log_gain', 'trender')),
+    CONSTRAINT momentum_models_formula CHECK (formula IN ('power_kernel', 'trender')),
     CONSTRAINT momentum_models_version CHECK (version > 0)
 );
 COMMENT ON TABLE flowlens.momentum_models IS
 'Scoring models. A row is never changed: other constants are a new version, so that every fact still says what scored it (columns "model" and "model_version").';
 INSERT INTO flowlens.momentum_models (model, version, formula, constants, description) VALUES
-    ('default', 1, 'log_gain',
-     '{"window_days": 30, "kernel_exponent": 0.5, "shrinkage": 0.03, "burst_scale": 20, "single_slope": 0.5, "single_offset": 2.8, "score_scale": 0.3}',
+    ('default', 1, 'power_kernel',
+     '{"window_days": 30, "kernel_exponent": 0.5, "prior_weight": 0.03, "blend_velocity": 20, "single_slope": 0.5, "single_offset": 2.8, "score_rate": 0.3}',
      'kernel-weighted mean of daily log gains; see docs/momentum.md'),
-    ('trender', 1, 'trender',
-     '{"recency_weight": 0.7, "stars_weight": 0.3}',
-     '0.7 x recency step + 0.3 x stars / most stars of its group')
+    ('trender', 1, 'trender', '{}', '0.7 x recency step + 0.3 x stars / most stars of its group; velocity as in the default model')
 ON CONFLICT (model, version) DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS flowlens.retention_policies (

@@ -83,6 +83,7 @@ CREATE TABLE IF NOT EXISTS flowlens.fact_repo_snapshots (
     is_outlier boolean NOT NULL DEFAULT false,
     model text NOT NULL,
     model_version smallint NOT NULL,
+    momentum_state bytea,
     PRIMARY KEY (github_id, snapshot_date)
 ) PARTITION BY RANGE (snapshot_date);
 COMMENT ON TABLE flowlens.fact_repo_snapshots IS
@@ -91,7 +92,10 @@ COMMENT ON COLUMN flowlens.fact_repo_snapshots.star_velocity IS 'stars a day, as
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_score IS 'in [0, 1); NULL ranks last';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.activity_score IS 'days with a push per week, recent weeks weighing more (half-life 14 days); in [0, 7]';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.growth_score IS 'star_velocity / (stars + 100), per day';
+COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_state IS 'the star counts of the last 30 days, packed without loss: tomorrow is scored from it; see momentum_state_observations()';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.is_stale IS 'not observed on this day: carried with its last values';
+-- a day takes its keys in one go
+ALTER SEQUENCE flowlens.fact_repo_snapshots_snapshot_key_seq CACHE 1024;
 CREATE TABLE IF NOT EXISTS flowlens.fact_repo_snapshots_default PARTITION OF flowlens.fact_repo_snapshots DEFAULT;
 COMMENT ON TABLE flowlens.fact_repo_snapshots_default IS 'Rows of days that have no partition of their own.';
 CREATE INDEX IF NOT EXISTS idx_fact_snapshots_date ON flowlens.fact_repo_snapshots (snapshot_date, language_key, rank_in_language);

@@ -1,0 +1,88 @@
+/*
+ * snapshots.h
+ *		One day of facts on its way: collected, ranked, written.
+ */
+#ifndef FLOWLENS_SNAPSHOTS_H
+#define FLOWLENS_SNAPSHOTS_H
+
+#include "postgres.h"
+
+#include "storage/buffile.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+
+#include "momentum.h"
+
+/* The model that scores a day */
+typedef struct SnapshotModel
+{
+	char		name[NAMEDATALEN];
+	int16		version;
+	bool		is_trender;
+	MomentumModel momentum;
+} SnapshotModel;
+
+/* What is ranked of a repository; the position in the array is its row number */
+typedef struct SnapshotKey
+{
+	double		score;			/* rank key; -1 = nothing known, ranked last */
+	int64		stars;
+	int64		github_id;
+	int64		language_key;	/* 0 = no language */
+	float		recency;		/* trender only */
+	bool		is_render;		/* trender only */
+} SnapshotKey;
+
+typedef struct SnapshotRank
+{
+	int32		overall;
+	int32		in_language;
+} SnapshotRank;
+
+/* A fact as it waits in the spill file; state bytes follow it */
+typedef struct SnapshotRow
+{
+	int64		github_id;
+	int64		repo_key;
+	int64		language_key;
+	int64		stars;
+	int64		forks;
+	int64		open_issues;
+	TimestampTz observed_at;
+	TimestampTz pushed_at;
+	double		momentum;		/* M; -1 = nothing known */
+	double		push_share;		/* share of days with a push */
+	uint16		state_size;
+	bool		has_language;
+	bool		has_forks;
+	bool		has_open_issues;
+	bool		has_pushed_at;
+	bool		is_stale;
+} SnapshotRow;
+
+/* A day being loaded */
+typedef struct SnapshotDay
+{
+	DateADT		day;
+	DateADT		predecessor;	/* last published day before it */
+	bool		has_predecessor;
+	TimestampTz day_end;		/* first instant of the next day */
+	TimestampTz stale_before;	/* an observation older than this leaves the board */
+	SnapshotModel model;
+
+	BufFile    *rows;			/* SnapshotRow and state, in row order */
+	SnapshotKey *keys;			/* what is ranked, in row order */
+	int64		count;
+	int64		capacity;
+	int64		scored;			/* observed on the day */
+	int64		stale;			/* carried over it */
+	int64		max_stars[2];	/* of repositories outside and inside the Render ecosystem */
+	MemoryContext row_context;	/* reset per row */
+} SnapshotDay;
+
+extern void snapshot_collect(SnapshotDay *day);
+extern SnapshotRank *snapshot_rank(const SnapshotKey *keys, int64 count);
+extern void snapshot_write(SnapshotDay *day, const SnapshotRank *ranks);
+extern bool snapshot_read_row(SnapshotDay *day, SnapshotRow *row, uint8 *state);
+
+#endif							/* FLOWLENS_SNAPSHOTS_H */

@@ -1,0 +1,261 @@
+/*
+ * snapshots_collect.c
+ *		Joins a day's observations with the last scored day and scores each row.
+ *
+ * A fact carries the star counts of its last 30 days in a few bytes, so a day
+ * is scored from the day before and today's counts.  Where that state is
+ * missing, the query builds it from the stored days.  Rows come straight from
+ * the executor, one at a time, and go to a spill file; only what is ranked
+ * stays in memory.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "momentum_model.h"
+#include "snapshots.h"
+#include "util_days.h"
+#include "util_spi.h"
+
+/* Columns of the query below */
+enum
+{
+	IN_GITHUB_ID,
+	IN_REPO_KEY,
+	IN_LANGUAGE_KEY,
+	IN_IS_RENDER,
+	IN_CREATED_AT,
+	IN_OBSERVED,				/* false = carried from the last scored day */
+	IN_STARS,
+	IN_FORKS,
+	IN_OPEN_ISSUES,
+	IN_OBSERVED_AT,
+	IN_PUSHED_AT,
+	IN_OLD_STATE,
+	IN_OLD_PUSH_SHARE,
+	IN_OLD_PUSHED_AT,
+	IN_COLUMNS
+};
+
+/* $1 = day, $2 = last published day before it or NULL, $3 = end of the day */
+static SpiStep collect_step = {
+	.sql =
+	"WITH observed AS ("
+	"  SELECT s.github_id, s.stars, s.forks, s.open_issues, s.observed_at, s.pushed_at"
+	"  FROM flowlens.stg_repos_validated s WHERE s.observed_on = $1"
+	"  UNION ALL"				/* a day scored again when its staged answers have expired */
+	"  SELECT f.github_id, f.stars, f.forks, f.open_issues, f.observed_at, f.pushed_at"
+	"  FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $1 AND NOT f.is_stale"
+	"    AND NOT EXISTS (SELECT 1 FROM flowlens.stg_repos_validated s WHERE s.observed_on = $1 AND s.github_id = f.github_id)) "
+	"SELECT d.github_id, d.repo_key, l.language_key, d.language = 'render', d.created_at, o.github_id IS NOT NULL,"
+	"       coalesce(o.stars, p.stars), CASE WHEN o.github_id IS NULL THEN p.forks ELSE o.forks END,"
+	"       CASE WHEN o.github_id IS NULL THEN p.open_issues ELSE o.open_issues END,"
+	"       coalesce(o.observed_at, p.observed_at), coalesce(o.pushed_at, p.pushed_at),"
+	"       CASE WHEN p.momentum_state IS NOT NULL THEN p.momentum_state"
+	"            ELSE (SELECT flowlens.momentum_state($1 - 1, f.snapshot_date, f.stars) FROM flowlens.fact_repo_snapshots f"
+	"                  WHERE f.github_id = d.github_id AND f.snapshot_date >= $1 - 30 AND f.snapshot_date < $1 AND NOT f.is_stale) END,"
+	"       p.activity_score / 7, p.pushed_at "
+	"FROM observed o "
+	"FULL JOIN (SELECT f.* FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $2) p ON p.github_id = o.github_id "
+	"JOIN flowlens.dim_repositories d ON d.github_id = coalesce(o.github_id, p.github_id)"
+	"     AND d.valid_from < $3 AND (d.valid_to IS NULL OR d.valid_to >= $3) AND NOT d.is_deleted "
+	"LEFT JOIN flowlens.dim_languages l ON l.language_name = d.language",
+	.nargs = 3,
+	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
+	.expected = SPI_OK_UTILITY	/* what a SELECT into a receiver of one's own returns */
+};
+
+/* Receives the rows of the query */
+typedef struct CollectReceiver
+{
+	DestReceiver pub;
+	SnapshotDay *day;
+} CollectReceiver;
+
+/* Takes an optional count from a column */
+static int64
+optional_int64(const TupleTableSlot *slot, int column, bool *present)
+{
+	*present = !slot->tts_isnull[column];
+	return *present ? DatumGetInt64(slot->tts_values[column]) : 0;
+}
+
+/* Takes the state of the last scored day, or an empty one */
+static void
+read_old_state(const TupleTableSlot *slot, MomentumHistory *history)
+{
+	bytea	   *state;
+
+	momentum_history_init(history);
+	if (slot->tts_isnull[IN_OLD_STATE])
+		return;
+	state = DatumGetByteaPP(slot->tts_values[IN_OLD_STATE]);
+	if (!momentum_history_read(history, (const uint8_t *) VARDATA_ANY(state), VARSIZE_ANY_EXHDR(state)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("momentum_state of repository " INT64_FORMAT " is malformed",
+						DatumGetInt64(slot->tts_values[IN_GITHUB_ID])),
+				 errhint("Set the column to NULL; it is built again from the stored days.")));
+}
+
+/* Scores a repository on the day from its history; -1 where nothing is known */
+static double
+score_history(const SnapshotDay *day, const MomentumHistory *history, const TupleTableSlot *slot)
+{
+	int			created_age = MOMENTUM_UNKNOWN_AGE;
+	double		m;
+
+	if (!slot->tts_isnull[IN_CREATED_AT] &&
+		!TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])))
+		created_age = momentum_created_age(day->day, utc_day(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])));
+	if (momentum_history_score(history, day->day, created_age, &day->model.momentum, &m) != MOMENTUM_SCORED)
+		return -1;
+	return m;
+}
+
+/* Carries the share of days with a push to the day */
+static double
+carry_push_share(const SnapshotDay *day, const TupleTableSlot *slot, const SnapshotRow *row)
+{
+	double		previous = slot->tts_isnull[IN_OLD_PUSH_SHARE] ? 0 : DatumGetFloat8(slot->tts_values[IN_OLD_PUSH_SHARE]);
+	int64		days = day->has_predecessor ? day->day - day->predecessor : 0;
+	int64		push_age = -1;
+
+	/* a push counts once, on its own day */
+	if (row->has_pushed_at &&
+		(slot->tts_isnull[IN_OLD_PUSHED_AT] ||
+		 utc_day(row->pushed_at) > utc_day(DatumGetTimestampTz(slot->tts_values[IN_OLD_PUSHED_AT]))))
+		push_age = Max((int64) day->day - utc_day(row->pushed_at), 0);
+	return activity_push_share(previous, days, push_age);
+}
+
+/* Keeps what is ranked of a row */
+static void
+add_key(SnapshotDay *day, const SnapshotRow *row, const TupleTableSlot *slot)
+{
+	SnapshotKey *key;
+	bool		is_render = !slot->tts_isnull[IN_IS_RENDER] && DatumGetBool(slot->tts_values[IN_IS_RENDER]);
+
+	if (day->count == day->capacity)
+	{
+		day->capacity *= 2;
+		day->keys = repalloc_huge(day->keys, sizeof(SnapshotKey) * day->capacity);
+	}
+	key = &day->keys[day->count++];
+	key->score = row->momentum;
+	key->stars = row->stars;
+	key->github_id = row->github_id;
+	key->language_key = row->has_language ? row->language_key : 0;
+	key->is_render = is_render;
+	key->recency = 0;
+	if (!slot->tts_isnull[IN_CREATED_AT])
+		key->recency = recency_of_age(day->day - utc_day(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])));
+	day->max_stars[is_render] = Max(day->max_stars[is_render], row->stars);
+}
+
+/* Scores one row of the query and puts it aside */
+static void
+collect_row(SnapshotDay *day, TupleTableSlot *slot)
+{
+	SnapshotRow row;
+	MomentumHistory history;
+	uint8		state[MOMENTUM_HISTORY_BYTES];
+
+	memset(&row, 0, sizeof(row));
+	row.is_stale = !DatumGetBool(slot->tts_values[IN_OBSERVED]);
+	row.observed_at = DatumGetTimestampTz(slot->tts_values[IN_OBSERVED_AT]);
+	if (row.is_stale && row.observed_at < day->stale_before)
+		return;
+	row.github_id = DatumGetInt64(slot->tts_values[IN_GITHUB_ID]);
+	row.repo_key = DatumGetInt64(slot->tts_values[IN_REPO_KEY]);
+	row.language_key = optional_int64(slot, IN_LANGUAGE_KEY, &row.has_language);
+	row.stars = DatumGetInt64(slot->tts_values[IN_STARS]);
+	row.forks = optional_int64(slot, IN_FORKS, &row.has_forks);
+	row.open_issues = optional_int64(slot, IN_OPEN_ISSUES, &row.has_open_issues);
+	row.pushed_at = optional_int64(slot, IN_PUSHED_AT, &row.has_pushed_at);
+	row.push_share = carry_push_share(day, slot, &row);
+
+	read_old_state(slot, &history);
+	if (!row.is_stale && !momentum_history_push(&history, day->day, row.stars))
+		elog(ERROR, "could not add an observation to the history of repository " INT64_FORMAT, row.github_id);
+	row.momentum = score_history(day, &history, slot);
+	row.state_size = momentum_history_write(&history, state);
+
+	add_key(day, &row, slot);
+	if (row.is_stale)
+		day->stale++;
+	else
+		day->scored++;
+	BufFileWrite(day->rows, &row, sizeof(row));
+	BufFileWrite(day->rows, state, row.state_size);
+}
+
+/* Receives one row from the executor */
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	SnapshotDay *day = ((CollectReceiver *) self)->day;
+	MemoryContext old = MemoryContextSwitchTo(day->row_context);
+
+	slot_getallattrs(slot);
+	collect_row(day, slot);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(day->row_context);
+	return true;
+}
+
+/* Has nothing to prepare */
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc tupdesc)
+{
+	if (tupdesc->natts != IN_COLUMNS)
+		elog(ERROR, "query of a snapshot day has %d columns", tupdesc->natts);
+}
+
+/* Has nothing to release */
+static void
+receiver_done(DestReceiver *self)
+{
+}
+
+/* Collects and scores the rows of a day; the caller has done SPI_connect() */
+void
+snapshot_collect(SnapshotDay *day)
+{
+	CollectReceiver receiver = {
+		.pub = {receive_row, receiver_startup, receiver_done, receiver_done, DestNone},
+		.day = day
+	};
+	Datum		values[3];
+	char		nulls[3] = {' ', ' ', ' '};
+
+	day->rows = BufFileCreateTemp(false);
+	day->capacity = 1024;
+	day->keys = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SnapshotKey) * day->capacity);
+	day->row_context = AllocSetContextCreate(CurrentMemoryContext, "snapshot row", ALLOCSET_DEFAULT_SIZES);
+
+	values[0] = DateADTGetDatum(day->day);
+	values[1] = DateADTGetDatum(day->predecessor);
+	nulls[1] = day->has_predecessor ? ' ' : 'n';
+	values[2] = TimestampTzGetDatum(day->day_end);
+	spi_step_receive(&collect_step, values, nulls, &receiver.pub);
+}
+
+/* Reads the next row of the spill file; false behind the last */
+bool
+snapshot_read_row(SnapshotDay *day, SnapshotRow *row, uint8 *state)
+{
+	size_t		got = BufFileRead(day->rows, row, sizeof(*row));
+
+	if (got == 0)
+		return false;
+	if (got != sizeof(*row) || BufFileRead(day->rows, state, row->state_size) != row->state_size)
+		elog(ERROR, "could not read back a row of the day");
+	return true;
+}

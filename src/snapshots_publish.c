@@ -1,0 +1,230 @@
+/*
+ * snapshots_publish.c
+ *		Puts a scored day in its place among the facts.
+ *
+ * Where the facts are a plain partitioned table, the day's table gets the same
+ * indexes and takes the place of the day's partition; the parent is locked only
+ * for the exchange.  Everywhere else (columns, triggers or foreign keys of the
+ * user's, a partition that holds more than the day, another engine's sharding)
+ * the day is merged row by row: rows that did not change are not written.
+ */
+#include "postgres.h"
+
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "partitions.h"
+#include "snapshots.h"
+#include "snapshots_publish.h"
+#include "util_days.h"
+#include "util_spi.h"
+
+#define FACTS "flowlens.fact_repo_snapshots"
+
+/* Columns that a merge writes; the other two are its key */
+#define MERGED_COLUMNS \
+	"repo_key, language_key, stars, forks, open_issues, star_velocity, activity_score, momentum_score, growth_score, " \
+	"rank_overall, rank_in_language, observed_at, pushed_at, is_stale, is_outlier, model, model_version, momentum_state"
+
+/* Where a day's table goes */
+typedef struct DayPlace
+{
+	bool		exchange;		/* becomes the partition; else rows are merged */
+	char	   *old_partition;	/* quoted, NULL = the day has none yet */
+	char	   *default_partition;	/* quoted, NULL = there is none */
+	char	   *new_table;		/* quoted */
+	char	   *day;			/* literal */
+	char	   *next_day;		/* literal */
+} DayPlace;
+
+/* Counts what a bulk write would pass over: columns beyond our $2, triggers, constraints, rules, policies, sharding */
+static SpiStep plain_table_step = {
+	.sql =
+	"SELECT (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped) - $2"
+	"     + (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = $1)"
+	"     + (SELECT count(*) FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype NOT IN ('p', 'u', 'n'))"
+	"     + (SELECT count(*) FROM pg_rewrite r WHERE r.ev_class = $1)"
+	"     + (SELECT count(*) FROM pg_policy p WHERE p.polrelid = $1)"
+	"     + (SELECT count(*) FROM pg_class c WHERE c.oid = to_regclass('pg_catalog.pg_dist_partition'))",
+	.nargs = 2,
+	.argtypes = {REGCLASSOID, INT8OID},
+	.expected = SPI_OK_SELECT
+};
+
+/* Indexes and keys of the facts, as DDL for another table */
+static SpiStep index_step = {
+	.sql =
+	"SELECT CASE WHEN c.oid IS NOT NULL THEN 'ALTER TABLE %s ADD ' || pg_get_constraintdef(c.oid)"
+	"            ELSE regexp_replace(pg_get_indexdef(i.indexrelid), '^(CREATE (?:UNIQUE )?INDEX) .* ON ONLY \\S+ ', '\\1 ON %s ') END "
+	"FROM pg_index i LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid "
+	"WHERE i.indrelid = $1 ORDER BY i.indexrelid",
+	.nargs = 1,
+	.argtypes = {REGCLASSOID},
+	.expected = SPI_OK_SELECT
+};
+
+/* Quotes a relation's name with its schema; NULL for no relation */
+static char *
+quoted_relation(Oid relation)
+{
+	if (!OidIsValid(relation))
+		return NULL;
+	return pstrdup(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation)));
+}
+
+/* Tells whether a table has nothing that a bulk write would pass over */
+static bool
+is_plain_table(Oid table)
+{
+	Datum		values[2];
+
+	values[0] = ObjectIdGetDatum(table);
+	values[1] = Int64GetDatum(FACT_COLUMNS);
+	spi_step_run(&plain_table_step, values, NULL);
+	return spi_result_int64(1) == 0;
+}
+
+/* Finds the partition that holds exactly one day; false when one holds more than that */
+static bool
+find_day_partition(Oid parent, DateADT day, Oid *partition)
+{
+	Datum		values[2];
+	static SpiStep step = {
+		.sql = "SELECT i.inhrelid::bigint FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+		"WHERE i.inhparent = $1 AND pg_get_expr(c.relpartbound, c.oid) = "
+		"format('FOR VALUES FROM (%L) TO (%L)', to_char($2, 'YYYY-MM-DD'), to_char($2 + 1, 'YYYY-MM-DD'))",
+		.nargs = 2,
+		.argtypes = {REGCLASSOID, DATEOID},
+		.expected = SPI_OK_SELECT
+	};
+
+	*partition = InvalidOid;
+	if (!partition_exists(parent, day))
+		return true;
+	values[0] = ObjectIdGetDatum(parent);
+	values[1] = DateADTGetDatum(day);
+	spi_step_run(&step, values, NULL);
+	*partition = (Oid) spi_result_int64(1);
+	return OidIsValid(*partition);
+}
+
+/* Decides how the day is published */
+static void
+find_place(DateADT day, DayPlace *place)
+{
+	Oid			parent = flowlens_relation("fact_repo_snapshots");
+	Oid			partition = InvalidOid;
+
+	place->exchange = get_rel_relkind(parent) == RELKIND_PARTITIONED_TABLE && is_plain_table(parent) &&
+		find_day_partition(parent, day, &partition) &&
+		(!OidIsValid(partition) || is_plain_table(partition));
+	place->old_partition = quoted_relation(partition);
+	place->default_partition = quoted_relation(get_default_partition_oid(parent));
+	place->day = quote_literal_cstr(DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day))));
+	place->next_day = quote_literal_cstr(DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day + 1))));
+}
+
+/* Creates the table that a day is written to: an ordinary one for the exchange, a temporary one for a merge */
+static Oid
+create_day_table(DayPlace *place, DateADT day)
+{
+	char	   *name = psprintf("%s_new", partition_name("fact_repo_snapshots", day));
+
+	if (!place->exchange)
+	{
+		place->new_table = pstrdup("pg_temp.flowlens_snapshot_day");
+		spi_run("DROP TABLE IF EXISTS pg_temp.flowlens_snapshot_day", SPI_OK_UTILITY);
+		spi_run("CREATE TEMP TABLE flowlens_snapshot_day (LIKE " FACTS " INCLUDING DEFAULTS) ON COMMIT DROP", SPI_OK_UTILITY);
+		return DatumGetObjectId(DirectFunctionCall1(to_regclass, CStringGetTextDatum(place->new_table)));
+	}
+	place->new_table = pstrdup(quote_qualified_identifier("flowlens", name));
+	spi_run(psprintf("CREATE TABLE %s (LIKE " FACTS " INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION, "
+					 "CONSTRAINT one_day CHECK (snapshot_date IS NOT NULL AND snapshot_date >= %s AND snapshot_date < %s))",
+					 place->new_table, place->day, place->next_day), SPI_OK_UTILITY);
+	return flowlens_relation(name);
+}
+
+/* Builds the indexes of the facts on the day's table */
+static void
+build_indexes(const DayPlace *place)
+{
+	Datum		values[1];
+	char	  **statements;
+	uint64		count;
+	uint64		i;
+
+	values[0] = ObjectIdGetDatum(flowlens_relation("fact_repo_snapshots"));
+	count = spi_step_run(&index_step, values, NULL);
+	statements = palloc(sizeof(char *) * Max(count, 1));
+	for (i = 0; i < count; i++)
+	{
+		char	   *template = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		char	   *mark = strstr(template, "%s");
+
+		if (mark == NULL)
+			elog(ERROR, "index definition is not understood: %s", template);
+		statements[i] = psprintf("%.*s%s%s", (int) (mark - template), template, place->new_table, mark + 2);
+	}
+	for (i = 0; i < count; i++)
+		spi_run(statements[i], SPI_OK_UTILITY);
+}
+
+/* Puts the day's table in the place of its partition; the parent is locked from here to the commit */
+static void
+exchange_partition(const DayPlace *place, DateADT day)
+{
+	if (place->default_partition != NULL)
+		spi_run(psprintf("DELETE FROM %s WHERE snapshot_date = %s", place->default_partition, place->day), SPI_OK_DELETE);
+	if (place->old_partition != NULL)
+	{
+		spi_run(psprintf("ALTER TABLE " FACTS " DETACH PARTITION %s", place->old_partition), SPI_OK_UTILITY);
+		spi_run(psprintf("DROP TABLE %s", place->old_partition), SPI_OK_UTILITY);
+	}
+	spi_run(psprintf("ALTER TABLE " FACTS " ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
+					 place->new_table, place->day, place->next_day), SPI_OK_UTILITY);
+	spi_run(psprintf("ALTER TABLE %s DROP CONSTRAINT one_day", place->new_table), SPI_OK_UTILITY);
+	spi_run(psprintf("ALTER TABLE %s RENAME TO %s", place->new_table,
+					 quote_identifier(partition_name("fact_repo_snapshots", day))), SPI_OK_UTILITY);
+}
+
+/* Brings the day's facts in line with the day's table, row by row */
+static void
+merge_rows(const DayPlace *place, DateADT day)
+{
+	(void) ensure_partition(flowlens_relation("fact_repo_snapshots"), day);
+	spi_run(psprintf("DELETE FROM " FACTS " f WHERE f.snapshot_date = %s "
+					 "AND NOT EXISTS (SELECT 1 FROM %s n WHERE n.github_id = f.github_id)",
+					 place->day, place->new_table), SPI_OK_DELETE);
+	spi_run(psprintf("INSERT INTO " FACTS " AS f (github_id, snapshot_date, " MERGED_COLUMNS ") "
+					 "SELECT github_id, snapshot_date, " MERGED_COLUMNS " FROM %s "
+					 "ON CONFLICT (github_id, snapshot_date) DO UPDATE SET (" MERGED_COLUMNS ") = "
+					 "(SELECT " MERGED_COLUMNS " FROM (SELECT excluded.*) n) "
+					 "WHERE (SELECT ROW (" MERGED_COLUMNS ") FROM (SELECT f.*) o) "
+					 "IS DISTINCT FROM (SELECT ROW (" MERGED_COLUMNS ") FROM (SELECT excluded.*) n)",
+					 place->new_table), SPI_OK_INSERT);
+	spi_run(psprintf("DROP TABLE %s", place->new_table), SPI_OK_UTILITY);
+}
+
+/* Writes a ranked day and puts it in its place */
+void
+snapshot_write(SnapshotDay *day, const SnapshotRank *ranks)
+{
+	DayPlace	place;
+	Oid			table;
+
+	find_place(day->day, &place);
+	table = create_day_table(&place, day->day);
+	snapshot_write_rows(day, ranks, table);
+	if (!place.exchange)
+	{
+		merge_rows(&place, day->day);
+		return;
+	}
+	build_indexes(&place);
+	exchange_partition(&place, day->day);
+}
