@@ -23,7 +23,7 @@ as_server() {
 # Makes the private directory; /tmp for root, because another user's TMPDIR is often closed
 make_server_dir() {
     local parent=/tmp
-    if [ "$(id -u)" != 0 ] && [ "${#TMPDIR}" -lt 60 ]; then     # a socket path holds 107 bytes
+    if [ "$(id -u)" != 0 ] && [ "$(printf %s "${TMPDIR:-}" | wc -c)" -lt 60 ]; then     # a socket path holds 107 bytes
         parent=${TMPDIR:-/tmp}
     fi
     server_dir=$(mktemp -d "$parent/flowlens.XXXXXX") || die "no temporary directory in $parent"
