@@ -15,6 +15,6 @@ WHERE c.relnamespace = 'flowlens'::regnamespace AND c.relkind IN ('r', 'p') AND 
 \gset
 TRUNCATE :emptied RESTART IDENTITY;
 -- Staging starts again at the beginning
-UPDATE flowlens.staging_cursors SET snapshot = NULL, system_identifier = NULL;
+UPDATE flowlens.staging_cursors SET snapshot = NULL, system_identifier = NULL, latest = NULL;
 COMMIT;
 \echo 'emptied:' :emptied
