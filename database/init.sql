@@ -1,0 +1,18 @@
+-- Creates all tables, indexes and views in schema flowlens, without the extension:
+--     psql $DATABASE_URL -f database/init.sql
+-- Running it again changes nothing. With the extension, SELECT flowlens.install() does the same.
+\set QUIET on
+\set ON_ERROR_STOP on
+
+\ir schema/00_settings.sql
+\ir schema/01_raw_layer.sql
+\ir schema/02_staging_layer.sql
+\ir schema/03_analytics_layer.sql
+\ir schema/04_views.sql
+\ir schema/05_workflow_traces.sql
+
+SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')) AS tables, count(*) FILTER (WHERE relkind = 'v') AS views
+FROM pg_class
+WHERE relnamespace = 'flowlens'::regnamespace AND NOT relispartition
+\gset
+\echo 'schema flowlens:' :tables 'tables,' :views 'views'
