@@ -24,7 +24,10 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.
-REGRESS = setup momentum momentum_random momentum_scores momentum_state
+REGRESS = setup momentum momentum_random momentum_scores momentum_state \
+	json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
+	json_schema_references json_schema_dynamic json_schema_unevaluated json_schema_drafts json_schema_compile \
+	json_schema_errors json_schema_functions json_schema_hostile
 REGRESS_OPTS = --load-extension=plpgsql
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))

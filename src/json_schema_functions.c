@@ -112,13 +112,26 @@ flowlens_json_matches_schema(PG_FUNCTION_ARGS)
 									   DatumGetJsonbP(json_to_jsonb(PG_GETARG_TEXT_PP(1)))));
 }
 
-/* Notes what is wrong with a schema, once */
-static bool
-notice_error(const JsonSchemaError *error, void *argument)
+/* What is most worth telling about a schema */
+typedef struct SchemaComplaint
 {
-	ereport(NOTICE,
-			(errmsg("invalid JSON schema at \"%s\": %s", error->instance_location, error->error)));
-	return false;
+	char	   *location;		/* NULL: nothing yet */
+	char	   *error;
+} SchemaComplaint;
+
+/* Keeps the violation that lies deepest: those above it are its consequences */
+static bool
+keep_deepest(const JsonSchemaError *error, void *argument)
+{
+	SchemaComplaint *complaint = argument;
+
+	if (complaint->location == NULL ||
+		strlen(error->instance_location) > strlen(complaint->location))
+	{
+		complaint->location = pstrdup(error->instance_location);
+		complaint->error = pstrdup(error->error);
+	}
+	return true;
 }
 
 /* Returns the program that checks schemas of a dialect */
@@ -139,6 +152,7 @@ flowlens_jsonschema_is_valid(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *schema = DatumGetJsonbP(json_to_jsonb(PG_GETARG_TEXT_PP(0)));
 	const char *uri = json_schema_builtin_dialect_uri("2020-12");
+	SchemaComplaint complaint = {NULL, NULL};
 	JsonSchemaValue root;
 	JsonSchemaValue dialect;
 
@@ -156,7 +170,11 @@ flowlens_jsonschema_is_valid(PG_FUNCTION_ARGS)
 			PG_RETURN_BOOL(false);
 		}
 	}
-	PG_RETURN_BOOL(json_schema_collect_errors(metaschema_program(uri), schema, notice_error, NULL));
+	if (json_schema_collect_errors(metaschema_program(uri), schema, keep_deepest, &complaint))
+		PG_RETURN_BOOL(true);
+	ereport(NOTICE,
+			(errmsg("invalid JSON schema at \"%s\": %s", complaint.location, complaint.error)));
+	PG_RETURN_BOOL(false);
 }
 
 /* Adds "location: message" to an array under construction */

@@ -156,7 +156,7 @@ report_no_branch(JsonSchemaRun *run, const JsonSchemaBranches *branches, const c
 		while (final->applicators != NULL && final->applicators->reference_count == 1 &&
 			   final->types == JSON_SCHEMA_ANY_TYPE && final->applicators->references[0].dynamic_anchor < 0)
 			final = final->applicators->references[0].target;
-		if (final->types & JSON_SCHEMA_TYPE_BIT(value->kind))
+		if (!final->is_false && (final->types & JSON_SCHEMA_TYPE_BIT(value->kind)))
 		{
 			meant = branch;
 			fitting++;

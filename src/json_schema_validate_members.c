@@ -232,10 +232,10 @@ json_schema_check_object(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 	bool		valid = true;
 
 	if (value->length < rules->min_properties)
-		JSON_SCHEMA_VIOLATION(run, frame, "minProperties", "must have at least %d properties",
+		JSON_SCHEMA_VIOLATION(run, frame, "minProperties", "number of properties must be at least %d",
 							  rules->min_properties);
 	if (rules->max_properties >= 0 && value->length > rules->max_properties)
-		JSON_SCHEMA_VIOLATION(run, frame, "maxProperties", "must have at most %d properties",
+		JSON_SCHEMA_VIOLATION(run, frame, "maxProperties", "number of properties must be at most %d",
 							  rules->max_properties);
 	if (run->report == NULL && value->length < rules->required_count)
 		return false;
@@ -299,11 +299,11 @@ check_contains(JsonSchemaRun *run, const JsonSchemaArrayRules *rules, const Json
 	}
 	if (matches < rules->min_contains)
 		JSON_SCHEMA_VIOLATION(run, frame, rules->min_contains == 1 ? "contains" : "minContains",
-							  "must contain at least %d items of the described kind, contains %d",
+							  "number of items that \"contains\" describes must be at least %d, is %d",
 							  rules->min_contains, matches);
 	if (rules->max_contains >= 0 && matches > rules->max_contains)
 		JSON_SCHEMA_VIOLATION(run, frame, "maxContains",
-							  "must contain at most %d items of the described kind, contains %d",
+							  "number of items that \"contains\" describes must be at most %d, is %d",
 							  rules->max_contains, matches);
 	return valid;
 }
@@ -353,10 +353,10 @@ json_schema_check_array(JsonSchemaRun *run, const JsonSchemaArrayRules *rules,
 	bool		valid = true;
 
 	if (value->length < rules->min_items)
-		JSON_SCHEMA_VIOLATION(run, frame, "minItems", "must have at least %d items",
+		JSON_SCHEMA_VIOLATION(run, frame, "minItems", "number of items must be at least %d",
 							  rules->min_items);
 	if (rules->max_items >= 0 && value->length > rules->max_items)
-		JSON_SCHEMA_VIOLATION(run, frame, "maxItems", "must have at most %d items",
+		JSON_SCHEMA_VIOLATION(run, frame, "maxItems", "number of items must be at most %d",
 							  rules->max_items);
 	if (rules->prefix_count > 0 || rules->rest != NULL)
 		valid &= check_items(run, rules, value, evaluated, frame);

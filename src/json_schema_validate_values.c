@@ -165,10 +165,10 @@ json_schema_check_string(JsonSchemaRun *run, const JsonSchemaStringRules *rules,
 	bool		valid = true;
 
 	if (rules->min_length > 0 && !is_long_enough(value, rules->min_length))
-		JSON_SCHEMA_VIOLATION(run, frame, "minLength", "must have at least %d characters",
+		JSON_SCHEMA_VIOLATION(run, frame, "minLength", "length must be at least %d",
 							  rules->min_length);
 	if (rules->max_length >= 0 && !is_short_enough(value, rules->max_length))
-		JSON_SCHEMA_VIOLATION(run, frame, "maxLength", "must have at most %d characters",
+		JSON_SCHEMA_VIOLATION(run, frame, "maxLength", "length must be at most %d",
 							  rules->max_length);
 	if (rules->format != NULL && !rules->format(value->data, value->length))
 		JSON_SCHEMA_VIOLATION(run, frame, "format", "must be of format %s", rules->format_name);
