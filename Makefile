@@ -22,11 +22,13 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/pipeline.sql \
 	src/privileges.sql
 
-# One small file per topic and behaviour; "setup" creates the extension and its tables once.
-REGRESS = setup momentum momentum_random momentum_scores momentum_state
-REGRESS_OPTS = --load-extension=plpgsql
+# One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
+REGRESS = install privileges partitions github_repo raw_layer staging staging_readmes render_ecosystem dimensions \
+	snapshots snapshots_models snapshots_merge pipeline workflow_trace views \
+	momentum momentum_random momentum_scores momentum_state
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
+ISOLATION_OPTS = --load-extension=plpgsql
 
 PG_CPPFLAGS = -DFLOWLENS_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare -fvisibility=hidden

@@ -15,6 +15,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION flowlens.cursor_snapshot() IS
 'The current snapshot as text, without the current transaction: what a staging run may count as read.';
+-- takes a transaction number: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.cursor_snapshot() FROM PUBLIC;
 
 CREATE FUNCTION flowlens.staging_cursor(source text, OUT since pg_snapshot, OUT latest timestamptz)
 RETURNS record LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
