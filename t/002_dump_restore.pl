@@ -82,6 +82,12 @@ run_day($node, 'original', $_) for 16 .. 17;
 # one answer that no run has read yet
 $node->safe_psql('original', q{SELECT flowlens.store_raw_repos(demo.search_answer(18), NULL, (demo.first_day() + 18 + time '00:10') AT TIME ZONE 'UTC')});
 
+# the report of bin/demo
+my ($report, $errors) = run_command([ 'psql', '-X', '-d', $node->connstr('original'), '-v', 'ON_ERROR_STOP=1', '-f', 'bin/lib/demo_report.sql' ]);
+is($errors, '', 'the demo report runs');
+like($report, qr/^ +1 \| \S+ +\| \S+ +\| +\d+ \| +[\d.]+ \| +0\.\d+ \| .*[^\x00-\x7f]/m, 'with a line of bars');
+like($report, qr/-hq\//, 'and a rename');
+
 my $file = $node->basedir . '/original.dump';
 command_ok([ 'pg_dump', '-Fc', '-f', $file, '-d', $node->connstr('original') ], 'pg_dump');
 $other->safe_psql('postgres', 'CREATE DATABASE copy');
