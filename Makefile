@@ -56,4 +56,4 @@ src/schema_files.h: $(SCHEMA_FILES) Makefile
 	done > $@
 
 src/install.o src/install.bc: src/schema_files.h
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(filter-out src/schema_files.h,$(wildcard src/*.h))
