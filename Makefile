@@ -19,6 +19,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/dimensions.sql \
 	src/workflow_trace.sql \
 	src/pipeline.sql \
+	src/scd2.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.
