@@ -43,6 +43,13 @@ enum
 	ARG_IS_DELETED_COLUMN
 };
 
+/* Prepares the library for a backend: settings of this topic */
+void
+scd2_init(void)
+{
+	scd2_detect_init();
+}
+
 /* Prepares a request with the usual column names */
 void
 scd2_request_init(Scd2Request *request, Oid target, TimestampTz valid_at)

@@ -43,24 +43,27 @@ scd2_create_delta(Scd2Merge *merge)
 	MemoryContextSwitchTo(old_context);
 }
 
-/* Adds a row; computes its row hash if the source did not bring one */
+/* Adds a row; computes the row hash of a new version if the source did not bring one */
 void
 scd2_put_delta(Scd2Merge *merge, Datum *values, bool *nulls)
 {
-	if (merge->hash_attno != InvalidAttrNumber && nulls[SCD2_DELTA_HASH - 1])
+	char		action = DatumGetChar(values[SCD2_DELTA_ACTION - 1]);
+
+	if (merge->hash_attno != InvalidAttrNumber && nulls[SCD2_DELTA_HASH - 1] && action != SCD2_IN_PLACE)
 	{
 		values[SCD2_DELTA_HASH - 1] = Int64GetDatum(scd2_hash_tracked(merge, values + SCD2_DELTA_FIXED,
 																	  nulls + SCD2_DELTA_FIXED));
 		nulls[SCD2_DELTA_HASH - 1] = false;
 	}
-	merge->actions[(unsigned char) DatumGetChar(values[SCD2_DELTA_ACTION - 1])]++;
+	merge->actions[(unsigned char) action]++;
 	tuplestore_putvalues(merge->delta, merge->delta_desc, values, nulls);
 }
 
 /* Adds a row that a query laid out like the delta */
-void
+bool
 scd2_put_delta_slot(void *state, TupleTableSlot *slot)
 {
 	slot_getallattrs(slot);
 	scd2_put_delta((Scd2Merge *) state, slot->tts_values, slot->tts_isnull);
+	return true;
 }

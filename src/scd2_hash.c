@@ -20,32 +20,6 @@
 #include "compat.h"
 #include "scd2_internal.h"
 
-/* Odd constants with evenly spread bits: digits of the square roots of 2, 3, 5 and 7 */
-#define MULTIPLIER_1	UINT64CONST(0x6a09e667f3bcc909)
-#define MULTIPLIER_2	UINT64CONST(0xbb67ae8584caa73b)
-#define MULTIPLIER_3	UINT64CONST(0x3c6ef372fe94f82b)
-#define MULTIPLIER_4	UINT64CONST(0xa54ff53a5f1d36f1)
-
-/* Mixes two words: both halves of their 128-bit product */
-static inline uint64
-fold_product(uint64 a, uint64 b)
-{
-#ifdef HAVE_INT128
-	uint128		product = (uint128) a * b;
-
-	return (uint64) product ^ (uint64) (product >> 64);
-#else
-	uint64		low_low = (a & 0xffffffff) * (b & 0xffffffff);
-	uint64		low_high = (a & 0xffffffff) * (b >> 32);
-	uint64		high_low = (a >> 32) * (b & 0xffffffff);
-	uint64		high_high = (a >> 32) * (b >> 32);
-	uint64		middle = (low_low >> 32) + (low_high & 0xffffffff) + (high_low & 0xffffffff);
-	uint64		low = (middle << 32) | (low_low & 0xffffffff);
-
-	return low ^ (high_high + (low_high >> 32) + (high_low >> 32) + (middle >> 32));
-#endif
-}
-
 /* Reads eight bytes at any address */
 static inline uint64
 read_word(const unsigned char *bytes)
@@ -71,22 +45,20 @@ uint64
 scd2_hash_bytes(const void *data, Size size, uint64 seed)
 {
 	const unsigned char *bytes = data;
-	uint64		state = seed ^ fold_product(size ^ MULTIPLIER_1, MULTIPLIER_2);
+	uint64		state = seed ^ scd2_fold(size ^ SCD2_MULTIPLIER_1, SCD2_MULTIPLIER_2);
 
 	while (size >= 16)
 	{
-		state = fold_product(read_word(bytes) ^ MULTIPLIER_3, read_word(bytes + 8) ^ state);
-		state ^= MULTIPLIER_2;
+		state = scd2_fold(read_word(bytes) ^ SCD2_MULTIPLIER_3, read_word(bytes + 8) ^ state);
+		state ^= SCD2_MULTIPLIER_2;
 		bytes += 16;
 		size -= 16;
 	}
 	if (size >= 8)
-	{
-		state = fold_product(read_word(bytes) ^ MULTIPLIER_4, read_tail(bytes + 8, size - 8) ^ state);
-	}
+		state = scd2_fold(read_word(bytes) ^ SCD2_MULTIPLIER_4, read_tail(bytes + 8, size - 8) ^ state);
 	else
-		state = fold_product(read_tail(bytes, size) ^ MULTIPLIER_3, state ^ MULTIPLIER_4);
-	return fold_product(state ^ MULTIPLIER_1, MULTIPLIER_4 ^ seed);
+		state = scd2_fold(read_tail(bytes, size) ^ SCD2_MULTIPLIER_3, state ^ SCD2_MULTIPLIER_4);
+	return scd2_fold(state ^ SCD2_MULTIPLIER_1, SCD2_MULTIPLIER_4 ^ seed);
 }
 
 /* Returns a 64-bit hash of a value that is not NULL */

@@ -515,7 +515,7 @@ is_same_key(History *history, TupleTableSlot *slot)
 }
 
 /* Collects a row of the event query; a new key finishes the one before */
-static void
+static bool
 collect_event(void *state, TupleTableSlot *slot)
 {
 	History    *history = state;
@@ -551,6 +551,7 @@ collect_event(void *state, TupleTableSlot *slot)
 	event->values = values + EVENT_FIXED;
 	event->nulls = nulls + EVENT_FIXED;
 	event->claimed = false;
+	return true;
 }
 
 /* Appends the data columns of one branch of the event query; NULL where there is none */

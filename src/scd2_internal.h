@@ -121,6 +121,7 @@ typedef struct Scd2Merge
 	AttrNumber	source_hash;
 	TupleDesc	stream_desc;	/* fixed columns, then one per column with a source */
 	AttrNumber *stream_attno;	/* per data column; 0: carried */
+	double		source_estimate;	/* the planner's number of rows */
 	int64		source_rows;
 
 	bool		forward;		/* no time of observation is later than this merge's */
@@ -132,7 +133,8 @@ typedef struct Scd2Merge
 	int64		actions[256];	/* rows in the delta per action */
 } Scd2Merge;
 
-typedef void (*Scd2RowHandler) (void *state, TupleTableSlot *slot);
+/* Takes a row; returns false to end the query early */
+typedef bool (*Scd2RowHandler) (void *state, TupleTableSlot *slot);
 
 /* scd2_target.c */
 extern void scd2_open_target(Scd2Merge *merge);
@@ -148,6 +150,69 @@ extern void scd2_duplicate_key_error(Scd2Merge *merge, Datum *values) pg_attribu
 extern void scd2_two_currents_error(Scd2Merge *merge, Datum *values) pg_attribute_noreturn();
 
 /* scd2_hash.c */
+
+/* Odd constants with evenly spread bits: digits of the square roots of 2, 3, 5 and 7 */
+#define SCD2_MULTIPLIER_1	UINT64CONST(0x6a09e667f3bcc909)
+#define SCD2_MULTIPLIER_2	UINT64CONST(0xbb67ae8584caa73b)
+#define SCD2_MULTIPLIER_3	UINT64CONST(0x3c6ef372fe94f82b)
+#define SCD2_MULTIPLIER_4	UINT64CONST(0xa54ff53a5f1d36f1)
+
+/* Multiplies two words; returns the low half of the product, and the high half apart */
+static inline uint64
+scd2_multiply(uint64 a, uint64 b, uint64 *high)
+{
+#ifdef HAVE_INT128
+	uint128		product = (uint128) a * b;
+
+	*high = (uint64) (product >> 64);
+	return (uint64) product;
+#else
+	uint64		low_low = (a & 0xffffffff) * (b & 0xffffffff);
+	uint64		low_high = (a & 0xffffffff) * (b >> 32);
+	uint64		high_low = (a >> 32) * (b & 0xffffffff);
+	uint64		middle = (low_low >> 32) + (low_high & 0xffffffff) + (high_low & 0xffffffff);
+
+	*high = (a >> 32) * (b >> 32) + (low_high >> 32) + (high_low >> 32) + (middle >> 32);
+	return (middle << 32) | (low_low & 0xffffffff);
+#endif
+}
+
+/* Mixes two words: both halves of their product */
+static inline uint64
+scd2_fold(uint64 a, uint64 b)
+{
+	uint64		high;
+	uint64		low = scd2_multiply(a, b, &high);
+
+	return low ^ high;
+}
+
+/* Adds a word to a hash */
+static inline uint64
+scd2_hash_word(uint64 word, uint64 hash)
+{
+	return scd2_fold(word ^ SCD2_MULTIPLIER_1, hash ^ SCD2_MULTIPLIER_2) + SCD2_MULTIPLIER_3;
+}
+
+/* Maps a hash to [0, size) */
+static inline uint64
+scd2_scale_hash(uint64 hash, uint64 size)
+{
+	uint64		high;
+
+	(void) scd2_multiply(hash, size, &high);
+	return high;
+}
+
+/* Asks for memory that will be needed soon */
+static inline void
+scd2_prefetch(const void *address)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	__builtin_prefetch(address, 1);
+#endif
+}
+
 extern uint64 scd2_hash_bytes(const void *data, Size size, uint64 seed);
 extern uint64 scd2_hash_value(Datum value, int16 typlen, bool typbyval, uint64 seed);
 extern int64 scd2_hash_tracked(Scd2Merge *merge, Datum *values, bool *nulls);
@@ -155,6 +220,7 @@ extern bool scd2_values_equal(Scd2Column *column, Datum left, bool left_null, Da
 
 /* scd2_detect.c */
 extern bool scd2_detect_by_hash(Scd2Merge *merge);
+extern void scd2_detect_init(void);
 
 /* scd2_join.c */
 extern void scd2_detect_by_join(Scd2Merge *merge);
@@ -162,7 +228,7 @@ extern void scd2_detect_by_join(Scd2Merge *merge);
 /* scd2_delta.c */
 extern void scd2_create_delta(Scd2Merge *merge);
 extern void scd2_put_delta(Scd2Merge *merge, Datum *values, bool *nulls);
-extern void scd2_put_delta_slot(void *merge, TupleTableSlot *slot);
+extern bool scd2_put_delta_slot(void *merge, TupleTableSlot *slot);
 
 /* scd2_apply.c */
 extern void scd2_apply_delta(Scd2Merge *merge);

@@ -27,7 +27,7 @@ typedef struct SourceCopy
 } SourceCopy;
 
 /* Checks a row of the source and keeps it */
-static void
+static bool
 copy_source_row(void *state, TupleTableSlot *slot)
 {
 	SourceCopy *copy = state;
@@ -46,10 +46,11 @@ copy_source_row(void *state, TupleTableSlot *slot)
 	copy->earliest = Min(copy->earliest, at);
 	merge->source_rows++;
 	tuplestore_putvalues(copy->store, merge->stream_desc, slot->tts_values, slot->tts_isnull);
+	return true;
 }
 
 /* Reports the key of a row that a check found */
-static void
+static bool
 report_duplicate(void *state, TupleTableSlot *slot)
 {
 	slot_getallattrs(slot);
@@ -57,7 +58,7 @@ report_duplicate(void *state, TupleTableSlot *slot)
 }
 
 /* Reports the key of a row that a check found */
-static void
+static bool
 report_two_currents(void *state, TupleTableSlot *slot)
 {
 	slot_getallattrs(slot);
@@ -225,7 +226,8 @@ detect_changes(Scd2Merge *merge, const char *source)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT action, relation, tid, old_from, at, deleted, hash");
+	appendStringInfoString(&sql, "SELECT action, relation, tid, old_from, at, deleted, "
+						   "CASE WHEN action OPERATOR(pg_catalog.=) 'p' THEN old_hash ELSE hash END");
 	append_new_values(&sql, merge);
 	appendStringInfoString(&sql, " FROM (SELECT (CASE WHEN ");
 	append_is_late(&sql, merge);
@@ -238,7 +240,10 @@ detect_changes(Scd2Merge *merge, const char *source)
 	append_place(&sql, merge);
 	appendStringInfo(&sql, ", d.%s AS old_from, s.at, s.deleted, ",
 					 scd2_control_name(merge->request->valid_from_column));
-	appendStringInfoString(&sql, "s.hash");
+	if (merge->hash_attno != 0)
+		appendStringInfo(&sql, "s.hash, d.%s AS old_hash", scd2_control_name(merge->request->row_hash_column));
+	else
+		appendStringInfoString(&sql, "s.hash, s.hash AS old_hash");
 	append_old_and_new_values(&sql, merge);
 	appendStringInfoString(&sql, " FROM ");
 	append_source(&sql, merge, source);

@@ -17,13 +17,14 @@
 #include "compat.h"
 #include "scd2_internal.h"
 
-/* Finds out the source's own row type */
+/* Finds out the source's own row type and about how many rows it has */
 static void
 read_source_desc(Scd2Merge *merge)
 {
 	char	   *sql = psprintf("SELECT * FROM %s AS s", merge->request->source_sql);
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 	CachedPlanSource *plan_source;
+	CachedPlan *cached;
 	MemoryContext old_context;
 
 	if (plan == NULL)
@@ -32,6 +33,12 @@ read_source_desc(Scd2Merge *merge)
 	old_context = MemoryContextSwitchTo(merge->context);
 	merge->source_desc = CreateTupleDescCopy(plan_source->resultDesc);
 	MemoryContextSwitchTo(old_context);
+	cached = SPI_plan_get_cached_plan(plan);
+	if (cached != NULL)
+	{
+		merge->source_estimate = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
+		ReleaseCachedPlan(cached, NULL);
+	}
 	SPI_freeplan(plan);
 }
 

@@ -202,8 +202,7 @@ handler_receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	HandlerReceiver *receiver = (HandlerReceiver *) self;
 
-	receiver->handler(receiver->state, slot);
-	return true;
+	return receiver->handler(receiver->state, slot);
 }
 
 /* Does nothing: the receiver lives on the caller's stack */
