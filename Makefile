@@ -20,6 +20,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/snapshots.sql \
 	src/workflow_trace.sql \
 	src/pipeline.sql \
+	src/scd2.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
