@@ -15,12 +15,12 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
 	src/momentum.sql \
+	src/scd2.sql \
 	src/render_ecosystem.sql \
 	src/dimensions.sql \
 	src/snapshots.sql \
 	src/workflow_trace.sql \
 	src/pipeline.sql \
-	src/scd2.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.

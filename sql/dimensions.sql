@@ -34,6 +34,17 @@ SELECT store(5, '2024-03-06 10:00', '{"description": "b"}'), store(5, '2024-03-0
 SELECT staged FROM flowlens.store_in_staging();
 SELECT * FROM flowlens.load_dimensions('2024-03-08');
 SELECT * FROM versions WHERE github_id = 5;
+-- late answers: the history is split where it belongs, in whatever order they come
+SELECT store(6, '2024-03-11 10:00', '{"description": "a"}'), store(6, '2024-03-13 10:00', '{"description": "a"}'), store(6, '2024-03-14 10:00', '{"description": "c"}');
+SELECT staged FROM flowlens.store_in_staging();
+SELECT * FROM flowlens.load_dimensions('2024-03-15');
+SELECT store(6, '2024-03-12 10:00', '{"description": "b"}'), store(6, '2024-03-10 10:00', '{"description": "z"}');
+SELECT staged FROM flowlens.store_in_staging();
+SELECT * FROM flowlens.load_dimensions('2024-03-15');
+SELECT * FROM versions WHERE github_id = 6;
+-- as of any time: from its first instant to the one before the next
+SELECT at, (flowlens.repo_as_of(6, at)).description
+FROM unnest(ARRAY['2024-03-10 09:59:59.999999', '2024-03-10 10:00', '2024-03-12 09:59:59.999999', '2024-03-12 10:00', '2030-01-01']::timestamptz[]) at;
 -- absence closes nothing
 SELECT count(*) AS open FROM flowlens.dim_repositories WHERE is_current;
 SELECT flowlens.load_dimensions(NULL);
