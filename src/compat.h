@@ -40,4 +40,10 @@ extern int	no_such_variable
 #define pgstat_get_local_beentry_by_index(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
+/*
+ * Since 16 a compiled regular expression lives in the memory context that is
+ * current at its compilation; before, in malloc'd memory.
+ */
+#define COMPILED_REGEX_IS_MALLOCED (PG_VERSION_NUM < 160000)
+
 #endif							/* FLOWLENS_COMPAT_H */

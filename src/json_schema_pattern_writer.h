@@ -1,0 +1,16 @@
+/*
+ * json_schema_pattern_writer.h
+ *		Writing of a parsed pattern as an advanced regular expression of PostgreSQL.
+ */
+#ifndef FLOWLENS_JSON_SCHEMA_PATTERN_WRITER_H
+#define FLOWLENS_JSON_SCHEMA_PATTERN_WRITER_H
+
+#include "json_schema_pattern_parser.h"
+
+/* Resolves the back references of a tree; returns a sentence on what cannot be translated, or NULL */
+extern const char *json_schema_resolve_references(JsonSchemaNode *root, int group_count, bool *has_references);
+
+/* Writes a tree, in ASCII only; returns a sentence on what cannot be translated, or NULL */
+extern const char *json_schema_write_pattern(const JsonSchemaNode *root, int group_count, char **result);
+
+#endif							/* FLOWLENS_JSON_SCHEMA_PATTERN_WRITER_H */
