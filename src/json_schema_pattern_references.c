@@ -68,14 +68,40 @@ has_look_above(const Node *node, const Node *top, bool only_negated)
 	return false;
 }
 
+/* Returns whether a node may match the empty text; true when that depends on a reference */
+bool
+json_schema_may_be_empty(const JsonSchemaNode *node)
+{
+	const Node *child;
+
+	check_stack_depth();
+	if (node->type == JSON_SCHEMA_NODE_SET)
+		return false;
+	if (node->type == JSON_SCHEMA_NODE_LOOK || (node->type == JSON_SCHEMA_NODE_REPEAT && node->min == 0))
+		return true;
+	for (child = node->child; child != NULL; child = child->next)
+	{
+		bool		may_be_empty = json_schema_may_be_empty(child);
+
+		if (node->type != JSON_SCHEMA_NODE_CHOICE && !may_be_empty)
+			return false;
+		if (node->type == JSON_SCHEMA_NODE_CHOICE && may_be_empty)
+			return true;
+	}
+	return node->type != JSON_SCHEMA_NODE_CHOICE;
+}
+
 /*
  * Returns whether the groups of a repetition always take part and are those of
- * the last iteration; the writer writes a long one as several copies
+ * the last iteration.  Otherwise, or when the writer would write it as several
+ * copies, nothing outside may refer to them.
  */
 static bool
 keeps_last_iteration(const Node *repeat)
 {
 	if (repeat->min == 0 || repeat->min > 255)
+		return false;
+	if (repeat->min > 1 && json_schema_may_be_empty(repeat->child))
 		return false;
 	return repeat->max <= 255 || repeat->max == JSON_SCHEMA_UNBOUNDED;
 }

@@ -172,6 +172,44 @@ write_up_to(Writer *writer, const Node *node, int count)
 		appendStringInfo(&writer->text, "{0,%d}", count);
 }
 
+/* Returns whether a subtree has groups that capture or references to them */
+static bool
+has_references(const Node *node)
+{
+	const Node *child;
+
+	check_stack_depth();
+	if (node->type == JSON_SCHEMA_NODE_BACK_REFERENCE || node->group > 0)
+		return true;
+	for (child = node->child; child != NULL; child = child->next)
+	{
+		if (has_references(child))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Writes a repetition whose child may be empty and has references.  The engine
+ * does not find the empty iterations that only fill up the minimum of such a
+ * one ('x' ~ '(a?)(?:\1\1){2}x' is false), so the minimum is written out.
+ */
+static void
+write_unrolled(Writer *writer, const Node *node)
+{
+	int			i;
+
+	for (i = 0; i < node->min; i++)
+		write_times(writer, node->child, 1);
+	if (node->max == JSON_SCHEMA_UNBOUNDED)
+	{
+		write_atom(writer, node->child);
+		appendStringInfoChar(&writer->text, '*');
+	}
+	else
+		write_up_to(writer, node->child, node->max - node->min);
+}
+
 /* Writes a repetition */
 static void
 write_repeat(Writer *writer, const Node *node)
@@ -184,6 +222,8 @@ write_repeat(Writer *writer, const Node *node)
 		write_atom(writer, child);
 	else if (is_empty_only(child))
 		write_atom(writer, child);
+	else if (node->min > 1 && json_schema_may_be_empty(child) && has_references(child))
+		write_unrolled(writer, node);
 	else if (node->max <= MAX_BOUND)
 	{
 		write_atom(writer, child);

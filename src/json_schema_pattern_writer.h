@@ -10,6 +10,9 @@
 /* Resolves the back references of a tree; returns a sentence on what cannot be translated, or NULL */
 extern const char *json_schema_resolve_references(JsonSchemaNode *root, int group_count, bool *has_references);
 
+/* Returns whether a node may match the empty text; true when that depends on a reference */
+extern bool json_schema_may_be_empty(const JsonSchemaNode *node);
+
 /* Writes a tree, in ASCII only; returns a sentence on what cannot be translated, or NULL */
 extern const char *json_schema_write_pattern(const JsonSchemaNode *root, int group_count, char **result);
 
