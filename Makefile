@@ -10,3 +10,49 @@ DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 SQL_PARTS = src/flowlens_trender.sql \
 	src/util_lock.sql \
 	src/install.sql \
+	src/partitions.sql \
+	src/github_repo.sql \
+	src/raw_layer.sql \
+	src/staging.sql \
+	src/momentum.sql \
+	src/render_ecosystem.sql \
+	src/dimensions.sql \
+	src/snapshots.sql \
+	src/workflow_trace.sql \
+	src/pipeline.sql \
+	src/json_schema.sql \
+	src/privileges.sql
+
+# One small file per topic and behaviour; "setup" creates the extension and its tables once.
+REGRESS = setup momentum momentum_random momentum_scores momentum_state
+REGRESS_OPTS = --load-extension=plpgsql
+
+ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
+
+PG_CPPFLAGS = -DFLOWLENS_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare -fvisibility=hidden
+EXTRA_CLEAN = $(DATA_built) src/schema_files.h results tmp_check output_iso log
+
+PG_CONFIG ?= pg_config
+PGXS      := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Only the functions that SQL names leave the library; servers before 16 do not mark them by themselves.
+override CPPFLAGS += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
+
+$(DATA_built): $(SQL_PARTS) $(EXTENSION).control
+	cat $(SQL_PARTS) > $@
+
+# The library carries database/schema/*.sql, so that install() needs no file beside it.
+SCHEMA_FILES = $(sort $(wildcard database/schema/*.sql))
+
+src/schema_files.h: $(SCHEMA_FILES) Makefile
+	@echo "generating $@ from database/schema"
+	@for file in $(SCHEMA_FILES); do \
+		printf '{"%s",\n' "$$(basename $$file)"; \
+		sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' "$$file"; \
+		printf '},\n'; \
+	done > $@
+
+src/install.o src/install.bc: src/schema_files.h
+$(OBJS): $(wildcard src/*.h)

@@ -86,7 +86,7 @@ json_schema_child(const JsonSchemaNode *node, const char *key)
 
 /* Reads an array position as RFC 6901 wants it; -1 when it is none */
 static int
-array_position(const char *token)
+read_position(const char *token)
 {
 	char	   *end;
 	long		position;
@@ -121,7 +121,7 @@ follow_token(JsonSchemaNode *node, char *token)
 	*to = '\0';
 	if (node->value.kind == JSON_SCHEMA_OBJECT)
 		return find_child(node, token, to - token);
-	position = array_position(token);
+	position = read_position(token);
 	if (node->value.kind == JSON_SCHEMA_ARRAY && position >= 0 && position < node->child_count)
 		return &node->children[position];
 	return NULL;

@@ -99,6 +99,8 @@ json_schema_open(JsonSchemaCursor *cursor, const JsonSchemaValue *container)
 	cursor->count = container->length;
 	cursor->index = 0;
 	cursor->key_offset = 0;
+	cursor->key = NULL;
+	cursor->key_length = 0;
 	if (container->kind == JSON_SCHEMA_OBJECT)
 	{
 		cursor->keys = data->children;
