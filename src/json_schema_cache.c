@@ -21,6 +21,10 @@
 #define CACHE_PROGRAMS	64
 #define CACHE_BYTES		(64 * 1024 * 1024)
 
+/* How much of a schema is hashed */
+#define SAMPLES			16
+#define SAMPLE_BYTES	64
+
 typedef struct CacheEntry
 {
 	dlist_node	node;			/* in use order, most recent first */
@@ -50,6 +54,26 @@ same_schema(const CacheEntry *entry, const Jsonb *schema, uint32 hash)
 {
 	return entry->hash == hash && VARSIZE(entry->schema) == VARSIZE(schema) &&
 		memcmp(entry->schema, schema, VARSIZE(schema)) == 0;
+}
+
+/*
+ * Hashes a schema by its size and samples of it: the whole is compared anyway,
+ * and hashing all of a large schema would cost more than validating with it.
+ */
+static uint32
+hash_schema(const Jsonb *schema)
+{
+	const unsigned char *bytes = (const unsigned char *) schema;
+	Size		size = VARSIZE(schema);
+	uint32		hash = hash_bytes_uint32((uint32) size);
+	int			i;
+
+	if (size <= SAMPLES * SAMPLE_BYTES)
+		return hash_combine(hash, hash_bytes(bytes, size));
+	for (i = 0; i < SAMPLES; i++)
+		hash = hash_combine(hash, hash_bytes(bytes + (size - SAMPLE_BYTES) / (SAMPLES - 1) * i,
+											 SAMPLE_BYTES));
+	return hash;
 }
 
 /* Takes an entry out of the cache, and frees it unless somebody uses it */
@@ -124,7 +148,7 @@ pin_entry(CacheEntry *entry, MemoryContext owner)
 JsonSchemaProgram *
 json_schema_acquire(const Jsonb *schema, MemoryContext owner)
 {
-	uint32		hash = hash_bytes((const unsigned char *) schema, VARSIZE(schema));
+	uint32		hash = hash_schema(schema);
 	CacheEntry *found = NULL;
 	dlist_iter	iterator;
 
