@@ -80,6 +80,16 @@ find_loop(JsonSchema *schema)
 	schema->mark = MARK_DONE;
 }
 
+/* Says whether a schema asks for nothing, its types and applicators apart */
+static bool
+has_no_other_rules(const JsonSchema *schema)
+{
+	return !schema->is_false && schema->values == NULL && schema->constant == NULL &&
+		schema->object == NULL && schema->array == NULL && schema->string == NULL &&
+		schema->number == NULL && schema->unevaluated_properties == NULL &&
+		schema->unevaluated_items == NULL;
+}
+
 /* Says whether a schema consists of one plain reference */
 static bool
 is_only_reference(const JsonSchema *schema)
@@ -89,10 +99,7 @@ is_only_reference(const JsonSchema *schema)
 	return rules != NULL && rules->reference_count == 1 && rules->references[0].dynamic_anchor < 0 &&
 		rules->all_of.count == 0 && rules->any_of.count == 0 && rules->one_of.count == 0 &&
 		rules->not == NULL && rules->condition == NULL &&
-		schema->types == JSON_SCHEMA_ANY_TYPE && !schema->is_false &&
-		schema->values == NULL && schema->constant == NULL && schema->object == NULL &&
-		schema->array == NULL && schema->string == NULL && schema->number == NULL &&
-		schema->unevaluated_properties == NULL && schema->unevaluated_items == NULL;
+		schema->types == JSON_SCHEMA_ANY_TYPE && has_no_other_rules(schema);
 }
 
 /* Returns the schema that does the work of this one */
@@ -288,6 +295,7 @@ json_schema_analyze(JsonSchemaCompiler *compiler)
 		/* entering a schema may matter to a $dynamicRef: no short cuts then */
 		if (compiler->program->dynamic_anchor_count == 0 && is_only_reference(schema))
 			schema->jump = final_schema(schema);
+		schema->only_types = schema->applicators == NULL && has_no_other_rules(schema);
 		if (schema->applicators != NULL)
 		{
 			analyze_branches(&schema->applicators->any_of);

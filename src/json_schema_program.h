@@ -162,6 +162,7 @@ struct JsonSchema
 	JsonSchema *jump;			/* does the same as this one */
 	uint8		types;			/* bits of JsonSchemaKind that are allowed */
 	bool		is_false;		/* the schema false: nothing conforms */
+	bool		only_types;		/* nothing else is asked for */
 	bool		is_target;		/* of a reference: may be reached in many ways */
 	int			resource;		/* number of the resource it belongs to */
 	JsonSchemaEnum *values;		/* enum */

@@ -189,6 +189,9 @@ json_schema_apply_member(JsonSchemaRun *run, const JsonSchema *schema, const Jso
 {
 	JsonSchemaFrame member;
 
+	/* most members end here */
+	if (schema->only_types && (schema->types & JSON_SCHEMA_TYPE_BIT(value->kind)))
+		return true;
 	if (run->report == NULL)
 		return json_schema_apply(run, schema, value, NULL, NULL);
 	member.parent = frame;
