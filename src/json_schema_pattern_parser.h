@@ -9,8 +9,8 @@
 
 #include "json_schema_pattern_sets.h"
 
-/* No upper limit of a repetition; no text is long enough to tell it from infinity */
-#define JSON_SCHEMA_UNBOUNDED (1 << 30)
+/* No upper limit of a repetition: no text of a JSONB value is as long */
+#define JSON_SCHEMA_UNBOUNDED (1 << 29)
 
 #define JSON_SCHEMA_MAX_GROUP_NAMES 256
 
@@ -37,6 +37,8 @@ typedef struct JsonSchemaNode
 	int			group;			/* number of the group, 0 when it captures nothing */
 	int			min;
 	int			max;
+	int			number;			/* place in the order of the source, set when references are resolved */
+	int			last_number;	/* place of the last descendant */
 	JsonSchemaSet set;
 	struct JsonSchemaNode *parent;
 	struct JsonSchemaNode *child;	/* first child */

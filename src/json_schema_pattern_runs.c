@@ -98,7 +98,7 @@ expand_run(DraftList *list, const JsonSchemaSet *set, int min, int max)
 			return false;
 		if (last != NULL && json_schema_sets_equal(last->set, set))
 		{
-			/* both sums stay far below the limit of int */
+			/* neither sum is above the limit of int, both terms being at most "unbounded" */
 			last->min += min;
 			last->max += max;
 			if (last->min >= JSON_SCHEMA_UNBOUNDED)
@@ -164,6 +164,8 @@ expand_repeat(Expansion *expansion, const JsonSchemaNode *node, DraftList *list)
 	const JsonSchemaNode *child = node->child;
 	int			i;
 
+	if (node->max == 0)
+		return true;
 	while (child->type == JSON_SCHEMA_NODE_GROUP)
 		child = child->child;
 	if (child->type == JSON_SCHEMA_NODE_SET)

@@ -32,6 +32,7 @@
 struct JsonSchemaPattern
 {
 	JsonSchemaRuns *runs;		/* NULL when the engine is needed */
+	bool		has_references;
 	regex_t		regex;
 	MemoryContextCallback release;
 };
@@ -119,6 +120,7 @@ compile_regex(JsonSchemaPattern *pattern, const char *written, bool has_referenc
 	size_t		i;
 	int			result;
 
+	pattern->has_references = has_references;
 	for (i = 0; i < written_length; i++)
 		wide[i] = (unsigned char) written[i];
 	old_context = MemoryContextSwitchTo(context);
@@ -184,11 +186,11 @@ json_schema_compile_pattern(const char *source, int length, MemoryContext contex
 	return pattern;
 }
 
-/* Runs the engine over code points */
+/* Runs the engine over code points, for a match that starts at the given one or later */
 static bool
-execute_regex(regex_t *regex, const pg_wchar *wide, size_t length)
+execute_regex(regex_t *regex, const pg_wchar *wide, size_t length, size_t start)
 {
-	int			result = pg_regexec(regex, wide, length, 0, NULL, 0, NULL, 0);
+	int			result = pg_regexec(regex, wide, length, start, NULL, 0, NULL, 0);
 
 	if (result != REG_OKAY && result != REG_NOMATCH)
 	{
@@ -223,7 +225,15 @@ regex_matches(JsonSchemaPattern *pattern, const char *text, int length)
 		wide[count++] = json_schema_utf8_decode(at, end, &octets);
 		at += octets;
 	}
-	matches = execute_regex(&pattern->regex, wide, count);
+	matches = execute_regex(&pattern->regex, wide, count, 0);
+
+	/*
+	 * With back references the engine does not look for an empty match at the
+	 * end of the text when an earlier candidate failed just before it ('bcba' ~
+	 * '$|(.)\1b' is false).
+	 */
+	if (!matches && pattern->has_references)
+		matches = execute_regex(&pattern->regex, wide, count, count);
 	if (wide != stack)
 		pfree(wide);
 	return matches;
