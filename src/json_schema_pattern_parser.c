@@ -201,7 +201,11 @@ skip_group_name(Parser *parser)
 	return true;
 }
 
-/* Returns whether the two names of groups are the same; an ill-formed name equals none */
+/*
+ * Returns whether the two names of groups are the same; an ill-formed name
+ * equals none.  No name goes on behind a "<", so that the comparisons of all
+ * names together read a text a limited number of times.
+ */
 static bool
 same_name(const Parser *parser, const unsigned char *a, const unsigned char *b)
 {
@@ -224,7 +228,7 @@ same_name(const Parser *parser, const unsigned char *a, const unsigned char *b)
 		if (at_char(&left, '>') || at_char(&right, '>'))
 			return at_char(&left, '>') && at_char(&right, '>');
 		if (!read_name_code_point(&left, &code_left) || !read_name_code_point(&right, &code_right) ||
-			code_left != code_right)
+			code_left != code_right || code_left == '<')
 			return false;
 	}
 }
