@@ -24,7 +24,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "setup" creates the extension and its tables once.
-REGRESS = setup momentum momentum_random momentum_scores momentum_state
+REGRESS = setup json_schema_formats json_schema_patterns momentum momentum_random momentum_scores momentum_state
 REGRESS_OPTS = --load-extension=plpgsql
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))

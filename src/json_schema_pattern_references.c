@@ -15,7 +15,7 @@
 #include "compat.h"
 #include "json_schema_pattern_writer.h"
 
-typedef JsonSchemaNode Node;
+typedef JsonSchemaPatternNode Node;
 
 static const char *const untranslatable =
 "A back reference is only supported to a group that takes part in every match before it, and not in a lookahead or lookbehind";
@@ -56,7 +56,7 @@ has_look_above(const Node *node, const Node *top, bool only_negated)
 
 /* Returns whether a node may match the empty text; true when that depends on a reference */
 bool
-json_schema_may_be_empty(const JsonSchemaNode *node)
+json_schema_may_be_empty(const JsonSchemaPatternNode *node)
 {
 	const Node *child;
 
@@ -157,7 +157,7 @@ resolve_references(Node *node, Node **groups, bool *needed)
 
 /* Resolves the back references of a tree; returns a sentence on what cannot be translated, or NULL */
 const char *
-json_schema_resolve_references(JsonSchemaNode *root, int group_count, bool *has_references)
+json_schema_resolve_references(JsonSchemaPatternNode *root, int group_count, bool *has_references)
 {
 	Node	  **groups = palloc0((group_count + 1) * sizeof(Node *));
 	bool	   *needed = palloc0((group_count + 1) * sizeof(bool));

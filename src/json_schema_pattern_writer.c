@@ -24,7 +24,7 @@
 /* Length of what is written, at most */
 #define MAX_WRITTEN (8 * 1024 * 1024)
 
-typedef JsonSchemaNode Node;
+typedef JsonSchemaPatternNode Node;
 
 typedef struct Writer
 {
@@ -327,7 +327,7 @@ write_node(Writer *writer, const Node *node)
 
 /* Writes a tree, in ASCII only; returns a sentence on what cannot be translated, or NULL */
 const char *
-json_schema_write_pattern(const JsonSchemaNode *root, int group_count, char **result)
+json_schema_write_pattern(const JsonSchemaPatternNode *root, int group_count, char **result)
 {
 	Writer		writer;
 
