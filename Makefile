@@ -31,7 +31,7 @@ REGRESS += snapshots snapshots_models snapshots_merge pipeline workflow_trace vi
 REGRESS += momentum momentum_random momentum_scores momentum_state
 REGRESS += json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
 	json_schema_references json_schema_dynamic json_schema_unevaluated json_schema_drafts json_schema_compile \
-	json_schema_errors json_schema_functions json_schema_hostile
+	json_schema_errors json_schema_functions json_schema_hostile json_schema_formats json_schema_patterns
 REGRESS_OPTS = --load-extension=plpgsql
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
