@@ -15,6 +15,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
 	src/momentum.sql \
+	src/scd2.sql \
 	src/render_ecosystem.sql \
 	src/dimensions.sql \
 	src/snapshots.sql \
@@ -23,14 +24,18 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/json_schema.sql \
 	src/privileges.sql
 
-# One small file per topic and behaviour; "setup" creates the extension and its tables once.
-REGRESS = setup momentum momentum_random momentum_scores momentum_state \
-	json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
+# One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
+REGRESS  = install privileges
+REGRESS += partitions github_repo raw_layer staging staging_readmes render_ecosystem dimensions
+REGRESS += snapshots snapshots_models snapshots_merge pipeline workflow_trace views
+REGRESS += momentum momentum_random momentum_scores momentum_state
+REGRESS += json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
 	json_schema_references json_schema_dynamic json_schema_unevaluated json_schema_drafts json_schema_compile \
-	json_schema_errors json_schema_functions json_schema_hostile
+	json_schema_errors json_schema_functions json_schema_hostile json_schema_formats json_schema_patterns
 REGRESS_OPTS = --load-extension=plpgsql
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
+ISOLATION_OPTS = --load-extension=plpgsql
 
 PG_CPPFLAGS = -DFLOWLENS_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare -fvisibility=hidden
@@ -58,7 +63,7 @@ src/schema_files.h: $(SCHEMA_FILES) Makefile
 	done > $@
 
 src/install.o src/install.bc: src/schema_files.h
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(filter-out src/schema_files.h,$(wildcard src/*.h))
 
 # The official JSON-Schema-Test-Suite through a Python script outside this tree, against the server of the PG* variables:
 # make conformance SUITE=directory of the suite RUNNER=path of the runner

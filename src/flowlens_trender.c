@@ -8,6 +8,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "scd2.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = "flowlens_trender", .version = FLOWLENS_VERSION);
@@ -21,5 +22,6 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	scd2_init();
 	MarkGUCPrefixReserved("flowlens");
 }

@@ -7,14 +7,16 @@ COMMENT ON FUNCTION flowlens.schema_files() IS
 CREATE FUNCTION flowlens.schema_objects(OUT kind text, OUT name text, OUT present boolean)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
-    SELECT m[1], m[2], to_regclass(format('flowlens.%I', m[2])) IS NOT NULL
+    SELECT m[1], m[2],
+           CASE m[1] WHEN 'FUNCTION' THEN EXISTS (SELECT 1 FROM pg_proc p WHERE p.pronamespace = 'flowlens'::regnamespace AND p.proname = m[2])
+                     ELSE to_regclass(format('flowlens.%I', m[2])) IS NOT NULL END
     FROM flowlens.schema_files() f,
-         regexp_matches(f.ddl, '^CREATE (?:OR REPLACE )?(TABLE|VIEW) (?:IF NOT EXISTS )?flowlens\.(\w+)\M(?! PARTITION OF)', 'gn')
+         regexp_matches(f.ddl, '^CREATE (?:OR REPLACE )?(TABLE|VIEW|FUNCTION) (?:IF NOT EXISTS )?flowlens\.(\w+)\M(?! PARTITION OF)', 'gn')
              WITH ORDINALITY AS r (m, n)
     ORDER BY f."position", n
 $$;
 COMMENT ON FUNCTION flowlens.schema_objects() IS
-'The tables and views that install() creates (kind TABLE or VIEW), in order, and whether each is there. Partitions are not listed.';
+'The tables, views and functions over them that install() creates (kind TABLE, VIEW or FUNCTION), in order, and whether each is there. Partitions are not listed.';
 
 CREATE FUNCTION flowlens.extension_version()
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -82,11 +84,13 @@ BEGIN
             DETAIL = 'It drops all tables of flowlens_trender with their rows.',
             HINT = 'Call flowlens.uninstall(''drop all data'') to go on.';
     END IF;
-    -- views first and one at a time, tables together: only objects of other people stop it
-    FOR relations IN SELECT format('flowlens.%I', o.name) FROM flowlens.schema_objects() WITH ORDINALITY AS o (kind, name, present, n)
-                     WHERE o.present AND o.kind = 'VIEW' ORDER BY o.n DESC
+    -- functions and views first and one at a time, tables together: only objects of other people stop it
+    FOR relations IN SELECT CASE o.kind WHEN 'VIEW' THEN format('VIEW flowlens.%I', o.name) ELSE format('FUNCTION %s', p.oid::regprocedure) END
+                     FROM flowlens.schema_objects() WITH ORDINALITY AS o (kind, name, present, n)
+                     LEFT JOIN pg_proc p ON o.kind = 'FUNCTION' AND p.pronamespace = 'flowlens'::regnamespace AND p.proname = o.name
+                     WHERE o.present AND o.kind <> 'TABLE' ORDER BY o.n DESC
     LOOP
-        EXECUTE 'DROP VIEW ' || relations;
+        EXECUTE 'DROP ' || relations;
     END LOOP;
     SELECT string_agg(format('flowlens.%I', o.name), ', ') INTO relations
     FROM flowlens.schema_objects() o WHERE o.present AND o.kind = 'TABLE';

@@ -16,7 +16,7 @@
 #define MAX_DEPTH 500
 
 typedef JsonSchemaPatternParser Parser;
-typedef JsonSchemaNode Node;
+typedef JsonSchemaPatternNode Node;
 
 static Node *parse_choice(Parser *parser);
 
@@ -34,7 +34,7 @@ fail(Parser *parser, const char *error)
 
 /* Returns a new node, or the scratch node when nothing is built */
 static Node *
-new_node(Parser *parser, JsonSchemaNodeType type)
+new_node(Parser *parser, JsonSchemaPatternNodeType type)
 {
 	Node	   *node = &parser->scratch;
 
@@ -201,7 +201,11 @@ skip_group_name(Parser *parser)
 	return true;
 }
 
-/* Returns whether the two names of groups are the same; an ill-formed name equals none */
+/*
+ * Returns whether the two names of groups are the same; an ill-formed name
+ * equals none.  No name goes on behind a "<", so that the comparisons of all
+ * names together read a text a limited number of times.
+ */
 static bool
 same_name(const Parser *parser, const unsigned char *a, const unsigned char *b)
 {
@@ -224,7 +228,7 @@ same_name(const Parser *parser, const unsigned char *a, const unsigned char *b)
 		if (at_char(&left, '>') || at_char(&right, '>'))
 			return at_char(&left, '>') && at_char(&right, '>');
 		if (!read_name_code_point(&left, &code_left) || !read_name_code_point(&right, &code_right) ||
-			code_left != code_right)
+			code_left != code_right || code_left == '<')
 			return false;
 	}
 }
@@ -591,7 +595,7 @@ adopt(Node *parent, Node *child)
 static Node *
 parse_group(Parser *parser, bool *quantifiable)
 {
-	JsonSchemaNodeType type = JSON_SCHEMA_NODE_GROUP;
+	JsonSchemaPatternNodeType type = JSON_SCHEMA_NODE_GROUP;
 	bool		negated = false;
 	bool		behind = false;
 	int			group = 0;
@@ -677,6 +681,19 @@ read_braces(Parser *parser, int *min, int *max)
 	return false;
 }
 
+/* Returns whether the rest starts with a quantifier in braces */
+static bool
+at_braces(Parser *parser)
+{
+	const unsigned char *start = parser->at;
+	int			min;
+	int			max;
+	bool		found = read_braces(parser, &min, &max);
+
+	parser->at = start;
+	return found;
+}
+
 /* Reads a quantifier if it is there, and wraps the node in it */
 static Node *
 parse_quantifier(Parser *parser, Node *node)
@@ -708,8 +725,6 @@ parse_quantifier(Parser *parser, Node *node)
 static Node *
 parse_literal(Parser *parser)
 {
-	int			min;
-	int			max;
 	bool		literal = true;
 
 	switch (*parser->at)
@@ -720,7 +735,7 @@ parse_literal(Parser *parser)
 			literal = false;
 			break;
 		case '{':
-			literal = !parser->strict && !read_braces(parser, &min, &max);
+			literal = !parser->strict && !at_braces(parser);
 			break;
 		case '}':
 		case ']':
@@ -779,7 +794,7 @@ append(Node **first, Node **last, Node *child)
 
 /* Returns the only member of a list, or a parent of the given type over all of them */
 static Node *
-join(Parser *parser, JsonSchemaNodeType type, Node *first, bool several)
+join(Parser *parser, JsonSchemaPatternNodeType type, Node *first, bool several)
 {
 	Node	   *node;
 	Node	   *child;
@@ -842,7 +857,7 @@ parse_choice(Parser *parser)
 }
 
 /* Returns the tree of a pattern, or NULL with the error in the parser */
-JsonSchemaNode *
+JsonSchemaPatternNode *
 json_schema_parse_pattern(JsonSchemaPatternParser *parser, JsonSchemaArena arena,
 						  const char *source, int length, bool strict)
 {

@@ -9,12 +9,12 @@
 
 #include "json_schema_pattern_sets.h"
 
-/* No upper limit of a repetition; no text is long enough to tell it from infinity */
-#define JSON_SCHEMA_UNBOUNDED (1 << 30)
+/* No upper limit of a repetition: no text of a JSONB value is as long */
+#define JSON_SCHEMA_UNBOUNDED (1 << 29)
 
 #define JSON_SCHEMA_MAX_GROUP_NAMES 256
 
-typedef enum JsonSchemaNodeType
+typedef enum JsonSchemaPatternNodeType
 {
 	JSON_SCHEMA_NODE_EMPTY,		/* matches the empty text */
 	JSON_SCHEMA_NODE_SET,		/* one code point of a set */
@@ -27,21 +27,23 @@ typedef enum JsonSchemaNodeType
 	JSON_SCHEMA_NODE_WORD_EDGE, /* \b, negated \B */
 	JSON_SCHEMA_NODE_LOOK,		/* the child lies ahead or behind, or not */
 	JSON_SCHEMA_NODE_BACK_REFERENCE /* what the group matched */
-} JsonSchemaNodeType;
+} JsonSchemaPatternNodeType;
 
-typedef struct JsonSchemaNode
+typedef struct JsonSchemaPatternNode
 {
-	JsonSchemaNodeType type;
+	JsonSchemaPatternNodeType type;
 	bool		negated;		/* of \B, (?! and (?<! */
 	bool		behind;			/* of (?<= and (?<! */
 	int			group;			/* number of the group, 0 when it captures nothing */
 	int			min;
 	int			max;
+	int			number;			/* place in the order of the source, set when references are resolved */
+	int			last_number;	/* place of the last descendant */
 	JsonSchemaSet set;
-	struct JsonSchemaNode *parent;
-	struct JsonSchemaNode *child;	/* first child */
-	struct JsonSchemaNode *next;	/* next child of the parent */
-} JsonSchemaNode;
+	struct JsonSchemaPatternNode *parent;
+	struct JsonSchemaPatternNode *child;	/* first child */
+	struct JsonSchemaPatternNode *next;	/* next child of the parent */
+} JsonSchemaPatternNode;
 
 typedef struct JsonSchemaPatternParser
 {
@@ -61,10 +63,10 @@ typedef struct JsonSchemaPatternParser
 	}			names[JSON_SCHEMA_MAX_GROUP_NAMES];
 	const char *error;			/* a sentence without its period, or NULL */
 	int			error_offset;	/* in octets of the source */
-	JsonSchemaNode scratch;		/* every node of a parser without arena */
+	JsonSchemaPatternNode scratch;		/* every node of a parser without arena */
 } JsonSchemaPatternParser;
 
-extern JsonSchemaNode *json_schema_parse_pattern(JsonSchemaPatternParser *parser, JsonSchemaArena arena,
+extern JsonSchemaPatternNode *json_schema_parse_pattern(JsonSchemaPatternParser *parser, JsonSchemaArena arena,
 												 const char *source, int length, bool strict);
 
 /* Checks the format "regex": a text that ECMA-262 accepts as pattern with the flag "u" */

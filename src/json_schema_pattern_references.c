@@ -15,45 +15,31 @@
 #include "compat.h"
 #include "json_schema_pattern_writer.h"
 
-typedef JsonSchemaNode Node;
+typedef JsonSchemaPatternNode Node;
 
 static const char *const untranslatable =
 "A back reference is only supported to a group that takes part in every match before it, and not in a lookahead or lookbehind";
 
-/* Notes the node of each group, by number */
+/* Numbers the nodes and notes the node of each group */
 static void
-collect_groups(Node *node, Node **groups)
+collect_groups(Node *node, Node **groups, int *number)
 {
 	Node	   *child;
 
 	check_stack_depth();
 	if (node->type == JSON_SCHEMA_NODE_GROUP && node->group > 0)
 		groups[node->group] = node;
+	node->number = (*number)++;
 	for (child = node->child; child != NULL; child = child->next)
-		collect_groups(child, groups);
+		collect_groups(child, groups, number);
+	node->last_number = *number - 1;
 }
 
 /* Returns whether a node is another one or above it */
 static bool
 contains(const Node *node, const Node *inner)
 {
-	for (; inner != NULL; inner = inner->parent)
-	{
-		if (inner == node)
-			return true;
-	}
-	return false;
-}
-
-/* Returns the child of a node that contains an inner one */
-static const Node *
-child_towards(const Node *node, const Node *inner)
-{
-	const Node *child;
-
-	for (child = node->child; child != NULL && !contains(child, inner); child = child->next)
-		continue;
-	return child;
+	return node->number <= inner->number && inner->number <= node->last_number;
 }
 
 /* Returns whether a lookahead or lookbehind stands above a node, below the given one */
@@ -70,7 +56,7 @@ has_look_above(const Node *node, const Node *top, bool only_negated)
 
 /* Returns whether a node may match the empty text; true when that depends on a reference */
 bool
-json_schema_may_be_empty(const JsonSchemaNode *node)
+json_schema_may_be_empty(const JsonSchemaPatternNode *node)
 {
 	const Node *child;
 
@@ -93,15 +79,15 @@ json_schema_may_be_empty(const JsonSchemaNode *node)
 
 /*
  * Returns whether the groups of a repetition always take part and are those of
- * the last iteration.  Otherwise, or when the writer would write it as several
- * copies, nothing outside may refer to them.
+ * the last iteration, in both languages: they differ in which empty iterations
+ * count, and the writer writes a long repetition as several copies.
  */
 static bool
 keeps_last_iteration(const Node *repeat)
 {
 	if (repeat->min == 0 || repeat->min > 255)
 		return false;
-	if (repeat->min > 1 && json_schema_may_be_empty(repeat->child))
+	if (repeat->max > 1 && json_schema_may_be_empty(repeat->child))
 		return false;
 	return repeat->max <= 255 || repeat->max == JSON_SCHEMA_UNBOUNDED;
 }
@@ -126,7 +112,6 @@ static bool
 resolve(const Node *reference, const Node *group, bool *is_empty)
 {
 	const Node *top = reference;
-	const Node *branch;
 
 	*is_empty = true;
 	if (contains(group, reference))
@@ -138,11 +123,8 @@ resolve(const Node *reference, const Node *group, bool *is_empty)
 	/* in a lookbehind what stands to the right comes first */
 	if (has_look_above(top, NULL, false) || top->type == JSON_SCHEMA_NODE_LOOK)
 		return false;
-	for (branch = child_towards(top, reference); branch != NULL; branch = branch->next)
-	{
-		if (contains(branch, group))
-			return true;
-	}
+	if (reference->number < group->number)
+		return true;
 	*is_empty = false;
 	return !has_look_above(reference, top, false) && always_takes_part(group, top);
 }
@@ -175,14 +157,15 @@ resolve_references(Node *node, Node **groups, bool *needed)
 
 /* Resolves the back references of a tree; returns a sentence on what cannot be translated, or NULL */
 const char *
-json_schema_resolve_references(JsonSchemaNode *root, int group_count, bool *has_references)
+json_schema_resolve_references(JsonSchemaPatternNode *root, int group_count, bool *has_references)
 {
 	Node	  **groups = palloc0((group_count + 1) * sizeof(Node *));
 	bool	   *needed = palloc0((group_count + 1) * sizeof(bool));
+	int			number = 0;
 	int			i;
 
 	*has_references = false;
-	collect_groups(root, groups);
+	collect_groups(root, groups, &number);
 	if (!resolve_references(root, groups, needed))
 		return untranslatable;
 	for (i = 1; i <= group_count; i++)

@@ -81,7 +81,7 @@ struct JsonSchemaRuns
 	Sequence   *sequences;
 };
 
-static bool expand(Expansion *expansion, const JsonSchemaNode *node, DraftList *list);
+static bool expand(Expansion *expansion, const JsonSchemaPatternNode *node, DraftList *list);
 
 /* Adds a run to each draft */
 static bool
@@ -98,7 +98,7 @@ expand_run(DraftList *list, const JsonSchemaSet *set, int min, int max)
 			return false;
 		if (last != NULL && json_schema_sets_equal(last->set, set))
 		{
-			/* both sums stay far below the limit of int */
+			/* neither sum is above the limit of int, both terms being at most "unbounded" */
 			last->min += min;
 			last->max += max;
 			if (last->min >= JSON_SCHEMA_UNBOUNDED)
@@ -141,10 +141,10 @@ copy_list(Expansion *expansion, const DraftList *list)
 
 /* Goes on from each draft with each alternative */
 static bool
-expand_choice(Expansion *expansion, const JsonSchemaNode *node, DraftList *list)
+expand_choice(Expansion *expansion, const JsonSchemaPatternNode *node, DraftList *list)
 {
 	DraftList  *before = copy_list(expansion, list);
-	const JsonSchemaNode *child;
+	const JsonSchemaPatternNode *child;
 
 	list->count = 0;
 	for (child = node->child; child != NULL; child = child->next)
@@ -159,11 +159,13 @@ expand_choice(Expansion *expansion, const JsonSchemaNode *node, DraftList *list)
 
 /* Repeats a run, makes a group optional, or writes a group out a few times */
 static bool
-expand_repeat(Expansion *expansion, const JsonSchemaNode *node, DraftList *list)
+expand_repeat(Expansion *expansion, const JsonSchemaPatternNode *node, DraftList *list)
 {
-	const JsonSchemaNode *child = node->child;
+	const JsonSchemaPatternNode *child = node->child;
 	int			i;
 
+	if (node->max == 0)
+		return true;
 	while (child->type == JSON_SCHEMA_NODE_GROUP)
 		child = child->child;
 	if (child->type == JSON_SCHEMA_NODE_SET)
@@ -213,9 +215,9 @@ expand_end(DraftList *list)
 
 /* Adds what a node matches behind each draft; false when that is not of the simple form */
 static bool
-expand(Expansion *expansion, const JsonSchemaNode *node, DraftList *list)
+expand(Expansion *expansion, const JsonSchemaPatternNode *node, DraftList *list)
 {
-	const JsonSchemaNode *child;
+	const JsonSchemaPatternNode *child;
 
 	if (++expansion->steps > MAX_STEPS)
 		return false;
@@ -415,7 +417,7 @@ finish_sequence(JsonSchemaArena *arena, const Draft *draft, Sequence *sequence)
  * of the simple form.  The result lives in the lasting arena.
  */
 JsonSchemaRuns *
-json_schema_build_runs(JsonSchemaArena *temporary, JsonSchemaArena *lasting, const JsonSchemaNode *root)
+json_schema_build_runs(JsonSchemaArena *temporary, JsonSchemaArena *lasting, const JsonSchemaPatternNode *root)
 {
 	DraftList  *list = temporary->allocate(temporary->state, sizeof(DraftList));
 	Expansion	expansion = {temporary, 0};

@@ -12,7 +12,7 @@
 typedef struct JsonSchemaRuns JsonSchemaRuns;
 
 extern JsonSchemaRuns *json_schema_build_runs(JsonSchemaArena *temporary, JsonSchemaArena *lasting,
-											  const JsonSchemaNode *root);
+											  const JsonSchemaPatternNode *root);
 extern bool json_schema_runs_match(const JsonSchemaRuns *runs, const char *text, int length);
 
 #endif							/* FLOWLENS_JSON_SCHEMA_PATTERN_RUNS_H */

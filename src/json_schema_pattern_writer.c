@@ -18,13 +18,13 @@
 /* The engine's limit of the numbers in braces */
 #define MAX_BOUND 255
 
-/* Copies of nodes that repetitions with braces make, at most: compilation stays below a second */
-#define MAX_WEIGHT 10000
+/* Nodes that repetitions with braces may add: compilation stays below a second */
+#define MAX_ADDED_NODES 10000
 
-/* A pattern's length, at most */
-#define MAX_WRITTEN (1024 * 1024)
+/* Length of what is written, at most */
+#define MAX_WRITTEN (8 * 1024 * 1024)
 
-typedef JsonSchemaNode Node;
+typedef JsonSchemaPatternNode Node;
 
 typedef struct Writer
 {
@@ -55,21 +55,19 @@ is_empty_only(const Node *node)
 	return true;
 }
 
-/* Returns how many nodes the engine will make of a tree, limited to a little above the maximum */
-static int
-weigh(const Node *node)
+/* Returns how many nodes there are with those that repetitions add, up to a number far above the limit */
+static int64
+count_nodes(const Node *node)
 {
 	const Node *child;
-	int64		weight = 1;
+	int64		count = 1;
 
 	check_stack_depth();
 	for (child = node->child; child != NULL; child = child->next)
-		weight += weigh(child);
-	if (node->type == JSON_SCHEMA_NODE_SET)
-		weight += node->set.count / 16;
+		count += count_nodes(child);
 	if (node->type == JSON_SCHEMA_NODE_REPEAT)
-		weight *= node->max == JSON_SCHEMA_UNBOUNDED ? (int64) node->min + 1 : node->max;
-	return (int) Min(weight, MAX_WEIGHT + 1);
+		count *= node->max == JSON_SCHEMA_UNBOUNDED ? (int64) node->min + 1 : node->max;
+	return Min(count, PG_INT32_MAX);
 }
 
 /* Writes a code point */
@@ -329,11 +327,11 @@ write_node(Writer *writer, const Node *node)
 
 /* Writes a tree, in ASCII only; returns a sentence on what cannot be translated, or NULL */
 const char *
-json_schema_write_pattern(const JsonSchemaNode *root, int group_count, char **result)
+json_schema_write_pattern(const JsonSchemaPatternNode *root, int group_count, char **result)
 {
 	Writer		writer;
 
-	if (weigh(root) > MAX_WEIGHT)
+	if (count_nodes(root) - (root->last_number + 1) > MAX_ADDED_NODES)
 		return "The pattern is too complex";
 	initStringInfo(&writer.text);
 	writer.numbers = palloc0((group_count + 1) * sizeof(int));

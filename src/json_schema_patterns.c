@@ -32,6 +32,7 @@
 struct JsonSchemaPattern
 {
 	JsonSchemaRuns *runs;		/* NULL when the engine is needed */
+	bool		has_references;
 	regex_t		regex;
 	MemoryContextCallback release;
 };
@@ -55,9 +56,9 @@ raise_pattern_error(const char *source, int length, const char *detail)
 			 errdetail("%s.", detail)));
 }
 
-/* Returns a text as UTF-8: the text itself wherever that is possible */
-static const char *
-to_utf8(const char *text, int *length)
+/* Returns a text in the encoding of the database as UTF-8: the text itself wherever that is possible */
+const char *
+json_schema_to_utf8(const char *text, int *length)
 {
 	char	   *converted;
 
@@ -88,16 +89,18 @@ character_number(const char *source, int offset)
 	return number;
 }
 
-/* Returns the tree of a pattern whose source is UTF-8 */
-static JsonSchemaNode *
+/* Returns the tree of a pattern */
+static JsonSchemaPatternNode *
 parse(JsonSchemaPatternParser *parser, JsonSchemaArena arena, const char *source, int length)
 {
-	JsonSchemaNode *root = json_schema_parse_pattern(parser, arena, source, length, false);
+	int			utf8_length = length;
+	const char *utf8 = json_schema_to_utf8(source, &utf8_length);
+	JsonSchemaPatternNode *root = json_schema_parse_pattern(parser, arena, utf8, utf8_length, false);
 
 	if (root == NULL)
 		raise_pattern_error(source, length,
 							psprintf("%s, at character %d", parser->error,
-									 character_number(source, parser->error_offset)));
+									 character_number(utf8, parser->error_offset)));
 	return root;
 }
 
@@ -119,6 +122,7 @@ compile_regex(JsonSchemaPattern *pattern, const char *written, bool has_referenc
 	size_t		i;
 	int			result;
 
+	pattern->has_references = has_references;
 	for (i = 0; i < written_length; i++)
 		wide[i] = (unsigned char) written[i];
 	old_context = MemoryContextSwitchTo(context);
@@ -149,8 +153,7 @@ build_pattern(const char *source, int length, MemoryContext context)
 	JsonSchemaPatternParser *parser = palloc(sizeof(JsonSchemaPatternParser));
 	JsonSchemaArena temporary = {allocate_in_context, CurrentMemoryContext};
 	JsonSchemaArena lasting = {allocate_in_context, context};
-	const char *utf8 = to_utf8(source, &length);
-	JsonSchemaNode *root = parse(parser, temporary, utf8, length);
+	JsonSchemaPatternNode *root = parse(parser, temporary, source, length);
 	bool		has_references;
 	const char *error;
 	char	   *written;
@@ -165,8 +168,8 @@ build_pattern(const char *source, int length, MemoryContext context)
 	if (error == NULL)
 		error = json_schema_write_pattern(root, parser->group_count, &written);
 	if (error != NULL)
-		raise_pattern_error(utf8, length, error);
-	compile_regex(pattern, written, has_references, context, utf8, length);
+		raise_pattern_error(source, length, error);
+	compile_regex(pattern, written, has_references, context, source, length);
 	return pattern;
 }
 
@@ -184,11 +187,11 @@ json_schema_compile_pattern(const char *source, int length, MemoryContext contex
 	return pattern;
 }
 
-/* Runs the engine over code points */
+/* Runs the engine over code points, for a match that starts at the given one or later */
 static bool
-execute_regex(regex_t *regex, const pg_wchar *wide, size_t length)
+execute_regex(regex_t *regex, const pg_wchar *wide, size_t length, size_t start)
 {
-	int			result = pg_regexec(regex, wide, length, 0, NULL, 0, NULL, 0);
+	int			result = pg_regexec(regex, wide, length, start, NULL, 0, NULL, 0);
 
 	if (result != REG_OKAY && result != REG_NOMATCH)
 	{
@@ -223,7 +226,15 @@ regex_matches(JsonSchemaPattern *pattern, const char *text, int length)
 		wide[count++] = json_schema_utf8_decode(at, end, &octets);
 		at += octets;
 	}
-	matches = execute_regex(&pattern->regex, wide, count);
+	matches = execute_regex(&pattern->regex, wide, count, 0);
+
+	/*
+	 * With back references the engine does not look for an empty match at the
+	 * end of the text when an earlier candidate failed just before it ('bcba' ~
+	 * '$|(.)\1b' is false).
+	 */
+	if (!matches && pattern->has_references)
+		matches = execute_regex(&pattern->regex, wide, count, count);
 	if (wide != stack)
 		pfree(wide);
 	return matches;
@@ -233,7 +244,7 @@ regex_matches(JsonSchemaPattern *pattern, const char *text, int length)
 bool
 json_schema_pattern_matches(JsonSchemaPattern *pattern, const char *text, int length)
 {
-	const char *utf8 = to_utf8(text, &length);
+	const char *utf8 = json_schema_to_utf8(text, &length);
 	bool		matches;
 
 	if (pattern->runs != NULL)

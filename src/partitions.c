@@ -37,10 +37,10 @@
 /* Where a day falls among the partitions of a table */
 typedef struct PartitionGap
 {
-	bool		covered;		/* a partition other than the default holds it */
+	Oid			partition;		/* the one that holds it, except the default; InvalidOid = none */
 	bool		by_date;		/* partition key is a date, not a timestamptz */
-	DateADT		lower;			/* first free day around it */
-	DateADT		upper;			/* first day behind the free range */
+	DateADT		lower;			/* first day of that partition, or of the free range around the day */
+	DateADT		upper;			/* first day behind it */
 } PartitionGap;
 
 /* The parts of the DDL that makes a partition; names are quoted */
@@ -57,7 +57,8 @@ typedef struct NewPartition
 } NewPartition;
 
 static SpiStep interval_step = {
-	.sql = "SELECT p.partition_interval::text FROM flowlens.retention_policies p WHERE p.table_name = $1",
+	.sql = "SELECT CASE p.partition_interval WHEN interval '7 days' THEN 'week' WHEN interval '1 month' THEN 'month' END "
+	"FROM flowlens.retention_policies p WHERE p.table_name = $1",
 	.nargs = 1,
 	.argtypes = {TEXTOID},
 	.expected = SPI_OK_SELECT
@@ -122,7 +123,7 @@ find_gap(Relation parent, DateADT day)
 	PartitionKey key = RelationGetPartitionKey(parent);
 	PartitionDesc partitions;
 	PartitionBoundInfo bounds;
-	PartitionGap gap = {.covered = false, .lower = DATEVAL_NOBEGIN, .upper = DATEVAL_NOEND};
+	PartitionGap gap = {.partition = InvalidOid, .lower = DATEVAL_NOBEGIN, .upper = DATEVAL_NOEND};
 	Datum		value;
 	bool		is_equal;
 	int			offset;
@@ -136,7 +137,8 @@ find_gap(Relation parent, DateADT day)
 		return gap;
 
 	offset = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &value, &is_equal);
-	gap.covered = bounds->indexes[offset + 1] >= 0;
+	if (bounds->indexes[offset + 1] >= 0)
+		gap.partition = partitions->oids[bounds->indexes[offset + 1]];
 	if (offset >= 0 && bounds->kind[offset][0] == PARTITION_RANGE_DATUM_VALUE)
 		gap.lower = bound_day(bounds->datums[offset][0], gap.by_date, true);
 	if (offset + 1 < bounds->ndatums && bounds->kind[offset + 1][0] == PARTITION_RANGE_DATUM_VALUE)
@@ -144,15 +146,16 @@ find_gap(Relation parent, DateADT day)
 	return gap;
 }
 
-/* Tells whether a partition other than the default holds a day */
-bool
-partition_exists(Oid parent, DateADT day)
+/* Returns the partition, other than the default, that holds a day, or InvalidOid; says whether it holds no other day */
+Oid
+partition_of_day(Oid parent, DateADT day, bool *single_day)
 {
 	Relation	relation = table_open(parent, AccessShareLock);
-	bool		covered = find_gap(relation, day).covered;
+	PartitionGap gap = find_gap(relation, day);
 
 	table_close(relation, NoLock);
-	return covered;
+	*single_day = gap.lower == day && gap.upper == day + 1;
+	return gap.partition;
 }
 
 /* Widens a day to the policy's interval of its table: a day, a week from Monday, or a month */
@@ -168,13 +171,13 @@ widen_to_policy(const char *parent_name, DateADT day, DateADT *lower, DateADT *u
 	*upper = day + 1;
 	if (interval == NULL)
 		return;
-	if (strcmp(interval, "7 days") == 0)
+	if (strcmp(interval, "week") == 0)
 	{
 		/* Julian day numbers begin on a Monday */
 		*lower = day - (day + POSTGRES_EPOCH_JDATE) % 7;
 		*upper = *lower + 7;
 	}
-	else if (strcmp(interval, "1 mon") == 0)
+	else if (strcmp(interval, "month") == 0)
 	{
 		int			year;
 		int			month;
@@ -186,16 +189,16 @@ widen_to_policy(const char *parent_name, DateADT day, DateADT *lower, DateADT *u
 	}
 }
 
-/* Writes a day as a literal of the partition key's type */
-static char *
-bound_literal(DateADT day, bool by_date)
+/* Writes a day as a quoted ISO date, with the start of the UTC day on demand */
+char *
+day_literal(DateADT day, bool as_instant)
 {
 	int			year;
 	int			month;
 	int			mday;
 
 	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
-	return psprintf("'%04d-%02d-%02d%s'", year, month, mday, by_date ? "" : " 00:00:00+00");
+	return psprintf("'%04d-%02d-%02d%s'", year, month, mday, as_instant ? " 00:00:00+00" : "");
 }
 
 /* Lists the columns of a table that can be written, quoted */
@@ -238,8 +241,8 @@ describe_partition(Relation parent, DateADT day, const PartitionGap *gap, NewPar
 										   get_rel_name(default_oid)));
 	new->key_column = pstrdup(quote_identifier(get_attname(RelationGetRelid(parent), key->partattrs[0], false)));
 	new->columns = column_list(parent);
-	new->lower = bound_literal(first, gap->by_date);
-	new->upper = bound_literal(behind, gap->by_date);
+	new->lower = day_literal(first, !gap->by_date);
+	new->upper = day_literal(behind, !gap->by_date);
 	new->holds_answers = strncmp(parent_name, "raw_", 4) == 0;
 }
 
@@ -274,19 +277,20 @@ ensure_partition(Oid parent, DateADT day)
 	Relation	relation;
 	PartitionGap gap;
 	NewPartition new;
+	bool		single_day;
 
-	if (partition_exists(parent, day))
+	if (OidIsValid(partition_of_day(parent, day, &single_day)))
 		return false;
 	flowlens_lock(FLOWLENS_LOCK_PARTITION, parent);
 	relation = table_open(parent, AccessShareLock);
 	gap = find_gap(relation, day);
-	if (!gap.covered)
+	if (!OidIsValid(gap.partition))
 		describe_partition(relation, day, &gap, &new);
 	/* DDL refuses a table that this session has open */
 	table_close(relation, NoLock);
-	if (!gap.covered)
+	if (!OidIsValid(gap.partition))
 		create_partition(&new);
-	return !gap.covered;
+	return !OidIsValid(gap.partition);
 }
 
 PG_FUNCTION_INFO_V1(flowlens_ensure_partition);

@@ -10,8 +10,9 @@
 #include "utils/date.h"
 
 extern Oid	flowlens_relation(const char *name);
-extern bool partition_exists(Oid parent, DateADT day);
+extern Oid	partition_of_day(Oid parent, DateADT day, bool *single_day);
 extern bool ensure_partition(Oid parent, DateADT day);
+extern char *day_literal(DateADT day, bool as_instant);
 extern char *partition_name(const char *parent_name, DateADT day);
 
 #endif							/* FLOWLENS_PARTITIONS_H */

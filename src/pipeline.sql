@@ -19,17 +19,25 @@ REVOKE ALL ON FUNCTION flowlens.load_to_analytics(date) FROM PUBLIC;
 CREATE FUNCTION flowlens.days_to_score(target date)
 RETURNS SETOF date LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
-    SELECT p.day FROM flowlens.pipeline_days p WHERE p.snapshot_pending AND p.day <= target
+    WITH known AS (
+        SELECT p.day, p.snapshot_pending, p.snapshot_pending OR p.scored > 0 AS observed FROM flowlens.pipeline_days p
+        WHERE (p.published_at IS NOT NULL OR p.snapshot_pending) AND p.day <= target
+    ), reach AS (
+        -- an observation of a day counts until "stale_after" has passed at the end of a later one
+        SELECT coalesce((SELECT ceil(extract(epoch FROM s.value::interval) / 86400)::integer FROM flowlens.settings s
+                         WHERE s.name = 'stale_after'), 2) - 1 AS days
+    )
+    SELECT k.day FROM known k WHERE k.snapshot_pending
     UNION
-    -- days that nobody observed and nobody scored: repositories are carried over them
+    -- days that nobody observed and nobody scored, as far as repositories are carried over them
     SELECT g.day::date
-    FROM (SELECT max(p.day) AS last_day FROM flowlens.pipeline_days p WHERE p.published_at IS NOT NULL AND p.day <= target) l,
-         generate_series(l.last_day + 1, target, interval '1 day') g (day)
-    WHERE g.day <= l.last_day + 30
+    FROM known k CROSS JOIN reach r,
+         generate_series(k.day + 1, least(k.day + r.days, target), interval '1 day') g (day)
+    WHERE k.observed AND NOT EXISTS (SELECT 1 FROM known o WHERE o.day = g.day::date)
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION flowlens.days_to_score(date) IS
-'UTC days up to "target" that a pipeline run scores, oldest first: days with new answers, published days whose past changed, and days missed since the last published one (at most 30).';
+'UTC days up to "target" that a pipeline run scores, oldest first: days with new answers, published days whose past changed, and days that were missed, as far as repositories are carried (setting "stale_after").';
 
 CREATE FUNCTION flowlens.begin_pipeline_run(OUT run_id varchar(50), OUT other_run varchar(50))
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
@@ -132,7 +140,7 @@ BEGIN
             IF step = 'staging' THEN
                 processed := (counts ->> 'rows_in')::bigint;
             ELSIF step = 'dimensions' THEN
-                steps := ARRAY(SELECT 'snapshots ' || d.day FROM flowlens.days_to_score(target) d (day) ORDER BY d.day);
+                steps := ARRAY(SELECT 'snapshots ' || to_char(d.day, 'YYYY-MM-DD') FROM flowlens.days_to_score(target) d (day) ORDER BY d.day);
             END IF;
         END IF;
     END LOOP;

@@ -3,7 +3,7 @@ CREATE FUNCTION flowlens.store_raw_repos(repos jsonb, source_language text DEFAU
 RETURNS bigint AS 'MODULE_PATHNAME', 'flowlens_store_raw_repos' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, flowlens, pg_temp;
 COMMENT ON FUNCTION flowlens.store_raw_repos(jsonb, text, timestamptz) IS
-'Stores repository answers of GitHub as they came: one object, an array, or a search answer with "items"; returns the rows stored. source_language ''render'' marks the Render ecosystem. observed_at may lie in the past. Errors: null_value_not_allowed, invalid_parameter_value for a document that is neither object nor array, datetime_value_out_of_range for infinity. Not strict: a missing source is usual.';
+'Stores repository answers of GitHub as they came: one object, an array, or a search answer with "items"; returns the rows stored. source_language ''render'' marks the Render ecosystem. observed_at may lie in the past. Errors: null_value_not_allowed, invalid_parameter_value for a document that is neither object nor array, datetime_field_overflow for infinity. Not strict: a missing source is usual.';
 -- writes raw data: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.store_raw_repos(jsonb, text, timestamptz) FROM PUBLIC;
 

@@ -51,7 +51,7 @@ BEGIN
             ERRCODE = 'invalid_parameter_value', HINT = 'Use official, employee, community or blueprint.';
     END IF;
     IF store_render_enrichment.observed_at IS NULL OR NOT isfinite(store_render_enrichment.observed_at) THEN
-        RAISE EXCEPTION '"observed_at" must be a finite point in time' USING ERRCODE = 'datetime_value_out_of_range';
+        RAISE EXCEPTION '"observed_at" must be a finite point in time' USING ERRCODE = 'datetime_field_overflow';
     END IF;
     SELECT coalesce(array_agg(flowlens.render_service_type(u.service) ORDER BY u.n), '{}') INTO known
     FROM unnest(services) WITH ORDINALITY u (service, n) WHERE btrim(u.service) <> '';
@@ -86,7 +86,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION flowlens.store_render_enrichment(bigint, text[], text, boolean, text, timestamptz) IS
-'Stores what is known of a repository that deploys to Render: services (names of dim_render_services or of blueprint files), category official, employee, community or blueprint, deploy button. The same again, or an older observation, changes nothing. Errors: invalid_parameter_value, datetime_value_out_of_range.';
+'Stores what is known of a repository that deploys to Render: services (names of dim_render_services or of blueprint files), category official, employee, community or blueprint, deploy button. The same again, or an older observation, changes nothing. Errors: invalid_parameter_value, datetime_field_overflow.';
 -- writes staging: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.store_render_enrichment(bigint, text[], text, boolean, text, timestamptz) FROM PUBLIC;
 

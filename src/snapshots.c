@@ -159,7 +159,7 @@ apply_trender(SnapshotDay *day)
 	{
 		SnapshotKey *key = &day->keys[i];
 
-		key->score = trender_of_parts(key->recency, key->stars, day->max_stars[key->is_render]);
+		key->score = trender_of_parts(key->age < 0 ? 0 : recency_of_age(key->age), key->stars, day->max_stars[key->is_render]);
 	}
 }
 

@@ -29,7 +29,7 @@ typedef struct SnapshotKey
 	int64		stars;
 	int64		github_id;
 	int64		language_key;	/* 0 = no language */
-	float		recency;		/* trender only */
+	int32		age;			/* days since creation, -1 = unknown; trender only */
 	bool		is_render;		/* trender only */
 } SnapshotKey;
 

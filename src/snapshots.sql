@@ -3,7 +3,7 @@ CREATE FUNCTION flowlens.load_snapshots(snapshot_date date DEFAULT NULL, OUT sco
 RETURNS record AS 'MODULE_PATHNAME', 'flowlens_load_snapshots' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, flowlens, pg_temp;
 COMMENT ON FUNCTION flowlens.load_snapshots(date) IS
-'Scores, ranks and publishes a UTC day (NULL = today) in one transaction: "scored" repositories were observed that day, "stale" ones carried from the last published day (for as long as setting "stale_after"). Again with nothing new it writes nothing. Errors: datetime_value_out_of_range, undefined_object for a model that does not exist. Not strict: NULL means today.';
+'Scores, ranks and publishes a UTC day (NULL = today) in one transaction: "scored" repositories were observed that day, "stale" ones carried from the last published day (for as long as setting "stale_after"). Again with nothing new it writes nothing. Errors: datetime_field_overflow, undefined_object for a model that does not exist. Not strict: NULL means today.';
 -- writes facts: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.load_snapshots(date) FROM PUBLIC;
 

@@ -153,9 +153,9 @@ add_key(SnapshotDay *day, const SnapshotRow *row, const TupleTableSlot *slot)
 	key->github_id = row->github_id;
 	key->language_key = row->has_language ? row->language_key : 0;
 	key->is_render = is_render;
-	key->recency = 0;
+	key->age = -1;
 	if (!slot->tts_isnull[IN_CREATED_AT])
-		key->recency = recency_of_age(day->day - utc_day(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])));
+		key->age = Max(day->day - utc_day(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])), 0);
 	day->max_stars[is_render] = Max(day->max_stars[is_render], row->stars);
 }
 

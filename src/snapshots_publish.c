@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "catalog/partition.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -89,44 +88,19 @@ is_plain_table(Oid table)
 	return spi_result_int64(1) == 0;
 }
 
-/* Finds the partition that holds exactly one day; false when one holds more than that */
-static bool
-find_day_partition(Oid parent, DateADT day, Oid *partition)
-{
-	Datum		values[2];
-	static SpiStep step = {
-		.sql = "SELECT i.inhrelid::bigint FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-		"WHERE i.inhparent = $1 AND pg_get_expr(c.relpartbound, c.oid) = "
-		"format('FOR VALUES FROM (%L) TO (%L)', to_char($2, 'YYYY-MM-DD'), to_char($2 + 1, 'YYYY-MM-DD'))",
-		.nargs = 2,
-		.argtypes = {REGCLASSOID, DATEOID},
-		.expected = SPI_OK_SELECT
-	};
-
-	*partition = InvalidOid;
-	if (!partition_exists(parent, day))
-		return true;
-	values[0] = ObjectIdGetDatum(parent);
-	values[1] = DateADTGetDatum(day);
-	spi_step_run(&step, values, NULL);
-	*partition = (Oid) spi_result_int64(1);
-	return OidIsValid(*partition);
-}
-
 /* Decides how the day is published */
 static void
 find_place(DateADT day, DayPlace *place)
 {
 	Oid			parent = flowlens_relation("fact_repo_snapshots");
-	Oid			partition = InvalidOid;
+	bool		single_day;
+	Oid			partition = partition_of_day(parent, day, &single_day);
 
-	place->exchange = get_rel_relkind(parent) == RELKIND_PARTITIONED_TABLE && is_plain_table(parent) &&
-		find_day_partition(parent, day, &partition) &&
-		(!OidIsValid(partition) || is_plain_table(partition));
+	place->exchange = is_plain_table(parent) && (!OidIsValid(partition) || (single_day && is_plain_table(partition)));
 	place->old_partition = quoted_relation(partition);
 	place->default_partition = quoted_relation(get_default_partition_oid(parent));
-	place->day = quote_literal_cstr(DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day))));
-	place->next_day = quote_literal_cstr(DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day + 1))));
+	place->day = day_literal(day, false);
+	place->next_day = day_literal(day + 1, false);
 }
 
 /* Creates the table that a day is written to: an ordinary one for the exchange, a temporary one for a merge */

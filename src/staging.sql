@@ -15,6 +15,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION flowlens.cursor_snapshot() IS
 'The current snapshot as text, without the current transaction: what a staging run may count as read.';
+-- takes a transaction number: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.cursor_snapshot() FROM PUBLIC;
 
 CREATE FUNCTION flowlens.staging_cursor(source text, OUT since pg_snapshot, OUT latest timestamptz)
 RETURNS record LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
@@ -37,14 +39,17 @@ AS $$
     SELECT DISTINCT t.day, true, true FROM unnest(days) t (day)
     ON CONFLICT (day) DO UPDATE SET dimensions_pending = true, snapshot_pending = true
     WHERE NOT (d.dimensions_pending AND d.snapshot_pending);
-    -- a score looks 30 days back: what came late for an old day changes the days after it
-    UPDATE flowlens.pipeline_days d SET snapshot_pending = true
+    -- what came late for an old day changes the days after it: their versions follow from its own,
+    -- and a score looks 30 days back
+    UPDATE flowlens.pipeline_days d
+    SET dimensions_pending = true,
+        snapshot_pending = d.snapshot_pending OR d.published_at IS NOT NULL AND d.day <= late.last_day + 30
     FROM (SELECT min(t.day) AS first_day, max(t.day) AS last_day FROM unnest(days) t (day)) late
-    WHERE d.published_at IS NOT NULL AND NOT d.snapshot_pending
-      AND d.day > late.first_day AND d.day <= late.last_day + 30;
+    WHERE d.day > late.first_day
+      AND NOT (d.dimensions_pending AND (d.snapshot_pending OR d.published_at IS NULL OR d.day > late.last_day + 30));
 $$;
 COMMENT ON FUNCTION flowlens.mark_days(date[]) IS
-'Marks UTC days whose staged answers changed: their dimensions and facts are to be loaded, and the published days whose 30-day window reaches back to them are to be scored again.';
+'Marks UTC days whose staged answers changed: their dimensions and facts are to be loaded, the days after them have their versions checked again, and published days whose 30-day window reaches back to them are scored again.';
 -- steers the pipeline: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.mark_days(date[]) FROM PUBLIC;
 

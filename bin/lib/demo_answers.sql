@@ -26,7 +26,7 @@ SELECT
         WHEN 7 THEN (demo.noise(n, 1) * 900)::bigint
         ELSE (exp(4 + 6 * demo.noise(n, 1)))::bigint
     END AS first_stars,
-    (demo.noise(n, 2) * 24)::integer AS turning_day,
+    (1 + demo.noise(n, 2) * 27)::integer AS turning_day,
     demo.noise(n, 3) AS size
 FROM generate_series(0, 239) n;
 ALTER TABLE demo.repositories ADD PRIMARY KEY (github_id);
@@ -42,10 +42,10 @@ CROSS JOIN LATERAL (
         WHEN 'steady' THEN 1 + 25 * r.size * r.size
         WHEN 'giant' THEN 12 + 50 * r.size
         WHEN 'dying' THEN 60 * r.size * exp(-d.day / 6.0)
-        WHEN 'growing' THEN (2 + 10 * r.size) * exp(d.day / 13.0)
+        WHEN 'growing' THEN (2 + 12 * r.size) * exp(d.day / 11.0)
         WHEN 'viral' THEN CASE WHEN d.day >= r.turning_day
-            THEN (250 + 1800 * r.size) * exp(-(d.day - r.turning_day) / 3.0) ELSE 1.5 END
-        WHEN 'new' THEN CASE WHEN d.day >= r.turning_day THEN 15 + 120 * r.size ELSE 0 END
+            THEN (300 + 2500 * r.size * r.size) * exp(-(d.day - r.turning_day) / 4.0) ELSE 1.5 END
+        WHEN 'new' THEN CASE WHEN d.day >= r.turning_day THEN (15 + 150 * r.size) * exp(-(d.day - r.turning_day) / 9.0) ELSE 0 END
         WHEN 'purged' THEN CASE WHEN d.day = r.turning_day THEN -0.03 * r.first_stars ELSE 3 END
         ELSE 0.3
     END)::bigint AS gain

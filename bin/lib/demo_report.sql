@@ -4,14 +4,14 @@
 \pset footer off
 \pset null '-'
 
--- Draws values between their smallest and largest as bars; a missing one is a space
+-- Draws values as bars between 0 (or their smallest, if negative) and their largest; a missing one is a space
 CREATE FUNCTION pg_temp.sparkline(numbers double precision[]) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN (
     SELECT string_agg(coalesce(substr('▁▂▃▄▅▆▇█', CASE WHEN high = low THEN 1 ELSE 1 + floor(7.999 * (number - low) / (high - low))::integer END, 1), ' '),
         '' ORDER BY position)
     FROM unnest(numbers) WITH ORDINALITY AS n (number, position)
-    CROSS JOIN (SELECT min(m) AS low, max(m) AS high FROM unnest(numbers) m) bounds);
+    CROSS JOIN (SELECT least(0, min(m)) AS low, max(m) AS high FROM unnest(numbers) m) bounds);
 
 \echo
 \echo '== leaderboard: analytics_trending_repos_current, with the stars gained per day in the scored history'
@@ -55,7 +55,7 @@ LIMIT 5;
 \echo
 \echo '== versions: the repositories that changed most often, from dim_repositories'
 SELECT github_id, valid_from::date AS valid_from, valid_to::date AS valid_to, repo_full_name AS repository,
-    left(description, 40) AS description
+    left(description, 40) AS description, is_archived AS archived
 FROM flowlens.dim_repositories
 WHERE github_id IN (
     SELECT github_id FROM flowlens.dim_repositories GROUP BY github_id HAVING count(*) > 1

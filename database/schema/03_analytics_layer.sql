@@ -29,6 +29,15 @@ COMMENT ON COLUMN flowlens.dim_repositories.row_hash IS
 CREATE UNIQUE INDEX IF NOT EXISTS idx_dim_repos_current ON flowlens.dim_repositories (github_id) WHERE is_current;
 CREATE INDEX IF NOT EXISTS idx_dim_repos_fullname ON flowlens.dim_repositories (repo_full_name) WHERE is_current = TRUE;
 
+CREATE OR REPLACE FUNCTION flowlens.repo_as_of(github_id bigint, at timestamptz)
+RETURNS SETOF flowlens.dim_repositories LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+    SELECT d.* FROM flowlens.dim_repositories d
+    WHERE d.github_id = repo_as_of.github_id AND d.valid_from <= repo_as_of.at AND (d.valid_to > repo_as_of.at OR d.valid_to IS NULL)
+$$;
+COMMENT ON FUNCTION flowlens.repo_as_of(bigint, timestamptz) IS
+'The version of a repository that was valid at a point in time; no row before it was first seen.';
+
 CREATE TABLE IF NOT EXISTS flowlens.dim_languages (
     language_key bigserial PRIMARY KEY,
     language_name varchar(50) UNIQUE NOT NULL,
