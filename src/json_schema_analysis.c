@@ -293,7 +293,7 @@ json_schema_analyze(JsonSchemaCompiler *compiler)
 
 		CHECK_FOR_INTERRUPTS();
 		/* entering a schema may matter to a $dynamicRef: no short cuts then */
-		if (compiler->program->dynamic_anchor_count == 0 && is_only_reference(schema))
+		if (compiler->program->dynamic_name_count == 0 && is_only_reference(schema))
 			schema->jump = final_schema(schema);
 		schema->only_types = schema->applicators == NULL && has_no_other_rules(schema);
 		if (schema->applicators != NULL)
