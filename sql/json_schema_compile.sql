@@ -41,6 +41,6 @@ SELECT jsonschema_compile('{"$ref": "https://example.com/missing"}', '{"https://
 SELECT jsonschema_compile('{"items": {"$ref": "https://example.com/a"}}', '{"https://example.com/a": {"type": "text"}}');
 SELECT jsonschema_compile('{"$ref": "https://example.com/a", "$defs": {"https://example.com/a": true}}', '{"https://example.com/a": true}');
 SELECT jsonschema_compile('{}', '[]');
-SELECT jsonschema_compile('{}', dialect => 'draft-04');
+SELECT jsonschema_compile('{}', dialect => 'draft-03');
 SELECT jsonschema_compile('{"x-flowlens": {"resources": ["https://example.com/a"]}}');
 SELECT jsonschema_compile('"{}"');

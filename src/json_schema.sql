@@ -26,7 +26,7 @@ CREATE TYPE flowlens.jsonschema (
     LIKE = pg_catalog.jsonb
 );
 COMMENT ON TYPE flowlens.jsonschema IS
-'A JSON Schema (drafts 06, 07, 2020-12), stored as jsonb. It is compiled where it is used, never on disk.';
+'A JSON Schema (drafts 04, 06, 07, 2019-09, 2020-12), stored as jsonb. It is compiled where it is used, never on disk.';
 
 CREATE FUNCTION flowlens.jsonschema(json)
 RETURNS flowlens.jsonschema AS 'MODULE_PATHNAME', 'flowlens_jsonschema_from_json' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -72,4 +72,4 @@ COMMENT ON FUNCTION flowlens.jsonschema_validation_errors(json, json) IS
 CREATE FUNCTION flowlens.jsonschema_compile(schema jsonb, resources jsonb DEFAULT NULL, format_assertion boolean DEFAULT NULL, dialect text DEFAULT NULL)
 RETURNS flowlens.jsonschema AS 'MODULE_PATHNAME', 'flowlens_jsonschema_compile' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 1000; -- not strict: only the schema is needed
 COMMENT ON FUNCTION flowlens.jsonschema_compile(jsonb, jsonb, boolean, text) IS
-'Checks a schema and returns it with what it needs: resources {uri: schema} that it refers to go among its definitions; format_assertion says whether "format" is checked (NULL: up to draft 07 only); dialect (draft-06, draft-07, 2020-12 or a URI) is for schemas without $schema. The result is a plain JSON Schema; nothing is ever fetched.';
+'Checks a schema and returns it with what it needs: resources {uri: schema} that it refers to go among its definitions; format_assertion says whether "format" is checked (NULL: up to draft 07 only); dialect (draft-04, draft-06, draft-07, 2019-09, 2020-12 or a URI) is for schemas without $schema. The result is a plain JSON Schema; nothing is ever fetched.';

@@ -22,6 +22,7 @@ typedef struct Bundle
 	JsonbParseState *state;
 	const char *dialect;		/* URI */
 	const char *definitions;	/* the keyword for definitions in that dialect */
+	const char *id;				/* and that for identifiers */
 	Jsonb	   *resources;		/* {uri: schema} */
 	List	   *used;			/* keys of it */
 	int			assert_formats; /* 0, 1, or -1: not said */
@@ -103,13 +104,13 @@ push_resource(Bundle *bundle, const char *uri)
 	JsonbContainer *object = value->type == jbvBinary ? value->val.binary.data : NULL;
 
 	push_key(bundle, uri);
-	if (object == NULL || find_member(object, "$id") != NULL)
+	if (object == NULL || find_member(object, "$id") != NULL || find_member(object, "id") != NULL)
 	{
 		pushJsonbValue(&bundle->state, WJB_VALUE, value);
 		return;
 	}
 	pushJsonbValue(&bundle->state, WJB_BEGIN_OBJECT, NULL);
-	push_key(bundle, "$id");
+	push_key(bundle, bundle->id);
 	push_string(bundle, WJB_VALUE, uri);
 	push_members(bundle, object, NIL);
 	pushJsonbValue(&bundle->state, WJB_END_OBJECT, NULL);
@@ -234,6 +235,7 @@ flowlens_jsonschema_compile(PG_FUNCTION_ARGS)
 	JsonbValue *schema_uri;
 	MemoryContext context;
 	Jsonb	   *schema;
+	uint8		draft;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -251,10 +253,10 @@ flowlens_jsonschema_compile(PG_FUNCTION_ARGS)
 		PG_RETURN_JSONB_P(schema);
 	bundle.used = options.used_resources;
 	schema_uri = find_member(&schema->root, "$schema");
-	bundle.definitions = json_schema_draft_of_uri(schema_uri != NULL ?
-												  pnstrdup(schema_uri->val.string.val,
-														   schema_uri->val.string.len) :
-												  bundle.dialect) == JSON_SCHEMA_DRAFT_2020 ?
-		"$defs" : "definitions";
+	draft = json_schema_draft_of_uri(schema_uri != NULL ? pnstrdup(schema_uri->val.string.val,
+																   schema_uri->val.string.len) :
+									 bundle.dialect);
+	bundle.definitions = (draft & JSON_SCHEMA_BEFORE_2019) ? "definitions" : "$defs";
+	bundle.id = draft == JSON_SCHEMA_DRAFT_04 ? "id" : "$id";
 	PG_RETURN_JSONB_P(write_bundle(&bundle, &schema->root));
 }

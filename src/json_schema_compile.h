@@ -21,13 +21,15 @@
 #define JSON_SCHEMA_OPTIONS_KEYWORD "x-flowlens"
 
 /* Drafts, as a set */
-#define JSON_SCHEMA_DRAFT_06		0x01
-#define JSON_SCHEMA_DRAFT_07		0x02
-#define JSON_SCHEMA_DRAFT_2020		0x04
-#define JSON_SCHEMA_BEFORE_2019		(JSON_SCHEMA_DRAFT_06 | JSON_SCHEMA_DRAFT_07)
-#define JSON_SCHEMA_ALL_DRAFTS		0x07
+#define JSON_SCHEMA_DRAFT_04		0x01
+#define JSON_SCHEMA_DRAFT_06		0x02
+#define JSON_SCHEMA_DRAFT_07		0x04
+#define JSON_SCHEMA_DRAFT_2019		0x08
+#define JSON_SCHEMA_DRAFT_2020		0x10
+#define JSON_SCHEMA_BEFORE_2019		(JSON_SCHEMA_DRAFT_04 | JSON_SCHEMA_DRAFT_06 | JSON_SCHEMA_DRAFT_07)
+#define JSON_SCHEMA_ALL_DRAFTS		0x1f
 
-/* Vocabularies of 2020-12; older drafts have them all */
+/* Vocabularies of 2019-09 and 2020-12; older drafts have them all */
 #define JSON_SCHEMA_CORE				0x01
 #define JSON_SCHEMA_APPLICATOR			0x02
 #define JSON_SCHEMA_UNEVALUATED			0x04
@@ -204,6 +206,7 @@ extern void json_schema_compile_unique_items(JsonSchemaContext *context, JsonSch
 extern void json_schema_compile_unevaluated_items(JsonSchemaContext *context, JsonSchemaNode *value);
 extern void json_schema_compile_ref(JsonSchemaContext *context, JsonSchemaNode *value);
 extern void json_schema_compile_dynamic_ref(JsonSchemaContext *context, JsonSchemaNode *value);
+extern void json_schema_compile_recursive_ref(JsonSchemaContext *context, JsonSchemaNode *value);
 extern void json_schema_compile_all_of(JsonSchemaContext *context, JsonSchemaNode *value);
 extern void json_schema_compile_any_of(JsonSchemaContext *context, JsonSchemaNode *value);
 extern void json_schema_compile_one_of(JsonSchemaContext *context, JsonSchemaNode *value);

@@ -7,8 +7,12 @@
 #include "compat.h"
 #include "json_schema_compile.h"
 
+static const JsonSchemaDialect draft_04 = {JSON_SCHEMA_DRAFT_04, 0xff, true};
 static const JsonSchemaDialect draft_06 = {JSON_SCHEMA_DRAFT_06, 0xff, true};
 static const JsonSchemaDialect draft_07 = {JSON_SCHEMA_DRAFT_07, 0xff, true};
+static const JsonSchemaDialect draft_2019_09 = {
+	JSON_SCHEMA_DRAFT_2019, 0xff & ~JSON_SCHEMA_FORMAT_ASSERTION, false
+};
 static const JsonSchemaDialect draft_2020_12 = {
 	JSON_SCHEMA_DRAFT_2020, 0xff & ~JSON_SCHEMA_FORMAT_ASSERTION, false
 };
@@ -19,8 +23,10 @@ static const struct
 	const char *uri;
 	const JsonSchemaDialect *dialect;
 }			builtin_dialects[] = {
+	{"draft-04", "http://json-schema.org/draft-04/schema", &draft_04},
 	{"draft-06", "http://json-schema.org/draft-06/schema", &draft_06},
 	{"draft-07", "http://json-schema.org/draft-07/schema", &draft_07},
+	{"2019-09", "https://json-schema.org/draft/2019-09/schema", &draft_2019_09},
 	{"2020-12", "https://json-schema.org/draft/2020-12/schema", &draft_2020_12},
 };
 
@@ -85,17 +91,29 @@ json_schema_draft_of_uri(const char *uri)
 	return dialect != NULL ? dialect->draft : JSON_SCHEMA_DRAFT_2020;
 }
 
-/* Returns the bit of a vocabulary URI, or 0 */
+/*
+ * Returns the bits of a vocabulary URI, or 0.
+ *
+ * In 2019-09 two vocabularies were not yet apart, and formats are checked
+ * when theirs is required.
+ */
 static uint8
-vocabulary_bit(const char *uri)
+vocabulary_bits(const char *uri, bool required)
 {
-	static const char prefix[] = "https://json-schema.org/draft/2020-12/vocab/";
+	static const char prefix_2019[] = "https://json-schema.org/draft/2019-09/vocab/";
+	static const char prefix_2020[] = "https://json-schema.org/draft/2020-12/vocab/";
+	bool		in_2019 = strncmp(uri, prefix_2019, strlen(prefix_2019)) == 0;
+	const char *name = uri + strlen(prefix_2019);
 	int			i;
 
-	if (strncmp(uri, prefix, sizeof(prefix) - 1) != 0)
+	if (!in_2019 && strncmp(uri, prefix_2020, strlen(prefix_2020)) != 0)
 		return 0;
+	if (in_2019 && strcmp(name, "applicator") == 0)
+		return JSON_SCHEMA_APPLICATOR | JSON_SCHEMA_UNEVALUATED;
+	if (in_2019 && strcmp(name, "format") == 0)
+		return required ? JSON_SCHEMA_FORMAT_ASSERTION : JSON_SCHEMA_FORMAT_ANNOTATION;
 	for (i = 0; i < (int) lengthof(vocabularies); i++)
-		if (strcmp(uri + sizeof(prefix) - 1, vocabularies[i].name) == 0)
+		if (strcmp(name, vocabularies[i].name) == 0)
 			return vocabularies[i].vocabulary;
 	return 0;
 }
@@ -111,14 +129,15 @@ read_vocabularies(const JsonSchemaNode *vocabulary)
 	{
 		JsonSchemaNode *entry = &vocabulary->children[i];
 		char	   *uri = pnstrdup(entry->key, entry->key_length);
-		uint8		bit = vocabulary_bit(uri);
+		bool		required = entry->value.kind == JSON_SCHEMA_BOOLEAN && entry->value.length;
+		uint8		bits = vocabulary_bits(uri, required);
 
-		if (bit == 0 && entry->value.kind == JSON_SCHEMA_BOOLEAN && entry->value.length)
+		if (bits == 0 && required)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("JSON schema vocabulary \"%s\" is not supported", uri),
 					 errdetail("Metaschema \"%s\" requires it.", json_schema_node_location(vocabulary))));
-		result |= bit;
+		result |= bits;
 	}
 	return result;
 }
@@ -130,7 +149,7 @@ unknown_dialect(const char *uri)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("JSON schema dialect \"%s\" is not supported", uri),
-			 errdetail("Supported are draft 06, draft 07, draft 2020-12 and metaschemas based on them."),
+			 errdetail("Supported are drafts 04, 06, 07, 2019-09, 2020-12 and metaschemas based on them."),
 			 errhint("Give a metaschema of your own to jsonschema_compile() in \"resources\".")));
 }
 
@@ -155,7 +174,7 @@ custom_dialect(JsonSchemaCompiler *compiler, const char *uri, int depth)
 	dialect = palloc(sizeof(JsonSchemaDialect));
 	*dialect = *base;
 	vocabulary = json_schema_child(metaschema->root, "$vocabulary");
-	if (vocabulary != NULL && base->draft == JSON_SCHEMA_DRAFT_2020)
+	if (vocabulary != NULL && !(base->draft & JSON_SCHEMA_BEFORE_2019))
 	{
 		dialect->vocabularies = read_vocabularies(vocabulary);
 		dialect->assert_formats = (dialect->vocabularies & JSON_SCHEMA_FORMAT_ASSERTION) != 0;

@@ -150,32 +150,56 @@ number_value(const JsonSchemaNode *value)
 	return (Numeric) value->value.data;
 }
 
+/* In draft 04 a limit is exclusive when another keyword says so */
+static bool
+is_exclusive_limit(const JsonSchemaContext *context, const char *keyword)
+{
+	JsonSchemaNode *exclusive = json_schema_sibling(context, keyword);
+
+	if (context->dialect->draft != JSON_SCHEMA_DRAFT_04 || exclusive == NULL)
+		return false;
+	json_schema_require_kind(exclusive, JSON_SCHEMA_BOOLEAN);
+	return exclusive->value.length != 0;
+}
+
 /* Compiles minimum */
 static void
 compile_minimum(JsonSchemaContext *context, JsonSchemaNode *value)
 {
-	number_rules(context->schema)->minimum = number_value(value);
+	if (is_exclusive_limit(context, "exclusiveMinimum"))
+		number_rules(context->schema)->exclusive_minimum = number_value(value);
+	else
+		number_rules(context->schema)->minimum = number_value(value);
 }
 
 /* Compiles maximum */
 static void
 compile_maximum(JsonSchemaContext *context, JsonSchemaNode *value)
 {
-	number_rules(context->schema)->maximum = number_value(value);
+	if (is_exclusive_limit(context, "exclusiveMaximum"))
+		number_rules(context->schema)->exclusive_maximum = number_value(value);
+	else
+		number_rules(context->schema)->maximum = number_value(value);
 }
 
 /* Compiles exclusiveMinimum */
 static void
 compile_exclusive_minimum(JsonSchemaContext *context, JsonSchemaNode *value)
 {
-	number_rules(context->schema)->exclusive_minimum = number_value(value);
+	if (context->dialect->draft != JSON_SCHEMA_DRAFT_04)
+		number_rules(context->schema)->exclusive_minimum = number_value(value);
+	else
+		json_schema_require_kind(value, JSON_SCHEMA_BOOLEAN);
 }
 
 /* Compiles exclusiveMaximum */
 static void
 compile_exclusive_maximum(JsonSchemaContext *context, JsonSchemaNode *value)
 {
-	number_rules(context->schema)->exclusive_maximum = number_value(value);
+	if (context->dialect->draft != JSON_SCHEMA_DRAFT_04)
+		number_rules(context->schema)->exclusive_maximum = number_value(value);
+	else
+		json_schema_require_kind(value, JSON_SCHEMA_BOOLEAN);
 }
 
 /* Compiles multipleOf */
@@ -250,9 +274,12 @@ compile_format(JsonSchemaContext *context, JsonSchemaNode *value)
 }
 
 #define ALL		JSON_SCHEMA_ALL_DRAFTS
-#define OLD		JSON_SCHEMA_BEFORE_2019
-#define FROM_07	(JSON_SCHEMA_DRAFT_07 | JSON_SCHEMA_DRAFT_2020)
-#define NEW		JSON_SCHEMA_DRAFT_2020
+#define TO_2019	(JSON_SCHEMA_ALL_DRAFTS & ~JSON_SCHEMA_DRAFT_2020)
+#define FROM_06	(JSON_SCHEMA_ALL_DRAFTS & ~JSON_SCHEMA_DRAFT_04)
+#define FROM_07	(FROM_06 & ~JSON_SCHEMA_DRAFT_06)
+#define NEW		(JSON_SCHEMA_DRAFT_2019 | JSON_SCHEMA_DRAFT_2020)
+#define ONLY_2019	JSON_SCHEMA_DRAFT_2019
+#define ONLY_2020	JSON_SCHEMA_DRAFT_2020
 #define CORE	JSON_SCHEMA_CORE
 #define APPLY	JSON_SCHEMA_APPLICATOR
 #define CHECK	JSON_SCHEMA_VALIDATION
@@ -262,14 +289,15 @@ compile_format(JsonSchemaContext *context, JsonSchemaNode *value)
 /* Sorted by name; what is not here is an annotation */
 static const JsonSchemaKeyword keywords[] = {
 	{"$defs", NEW, CORE, JSON_SCHEMA_MAP, NULL},
-	{"$dynamicRef", NEW, CORE, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_dynamic_ref},
+	{"$dynamicRef", ONLY_2020, CORE, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_dynamic_ref},
+	{"$recursiveRef", ONLY_2019, CORE, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_recursive_ref},
 	{"$ref", ALL, CORE, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_ref},
-	{"additionalItems", OLD, APPLY, JSON_SCHEMA_ONE, json_schema_compile_additional_items},
+	{"additionalItems", TO_2019, APPLY, JSON_SCHEMA_ONE, json_schema_compile_additional_items},
 	{"additionalProperties", ALL, APPLY, JSON_SCHEMA_ONE, json_schema_compile_additional_properties},
 	{"allOf", ALL, APPLY, JSON_SCHEMA_LIST, json_schema_compile_all_of},
 	{"anyOf", ALL, APPLY, JSON_SCHEMA_LIST, json_schema_compile_any_of},
-	{"const", ALL, CHECK, JSON_SCHEMA_NO_CHILDREN, compile_const},
-	{"contains", ALL, APPLY, JSON_SCHEMA_ONE, json_schema_compile_contains},
+	{"const", FROM_06, CHECK, JSON_SCHEMA_NO_CHILDREN, compile_const},
+	{"contains", FROM_06, APPLY, JSON_SCHEMA_ONE, json_schema_compile_contains},
 	{"definitions", ALL, CORE, JSON_SCHEMA_MAP, NULL},
 	{"dependencies", ALL, APPLY, JSON_SCHEMA_MAP_OR_NAMES, json_schema_compile_dependencies},
 	{"dependentRequired", NEW, CHECK, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_dependencies},
@@ -296,9 +324,9 @@ static const JsonSchemaKeyword keywords[] = {
 	{"oneOf", ALL, APPLY, JSON_SCHEMA_LIST, json_schema_compile_one_of},
 	{"pattern", ALL, CHECK, JSON_SCHEMA_NO_CHILDREN, compile_pattern},
 	{"patternProperties", ALL, APPLY, JSON_SCHEMA_MAP, json_schema_compile_pattern_properties},
-	{"prefixItems", NEW, APPLY, JSON_SCHEMA_LIST, json_schema_compile_prefix_items},
+	{"prefixItems", ONLY_2020, APPLY, JSON_SCHEMA_LIST, json_schema_compile_prefix_items},
 	{"properties", ALL, APPLY, JSON_SCHEMA_MAP, json_schema_compile_properties},
-	{"propertyNames", ALL, APPLY, JSON_SCHEMA_ONE, json_schema_compile_property_names},
+	{"propertyNames", FROM_06, APPLY, JSON_SCHEMA_ONE, json_schema_compile_property_names},
 	{"required", ALL, CHECK, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_properties},
 	{"then", FROM_07, APPLY, JSON_SCHEMA_ONE, NULL},
 	{"type", ALL, CHECK, JSON_SCHEMA_NO_CHILDREN, compile_type},

@@ -49,6 +49,15 @@ json_schema_compile_dynamic_ref(JsonSchemaContext *context, JsonSchemaNode *valu
 	add_reference(context, value, "$dynamicRef", true);
 }
 
+/* Compiles $recursiveRef of 2019-09, a $dynamicRef to the root */
+void
+json_schema_compile_recursive_ref(JsonSchemaContext *context, JsonSchemaNode *value)
+{
+	if (!json_schema_node_is(value, "#"))
+		json_schema_invalid(value, "must be \"#\"");
+	add_reference(context, value, "$recursiveRef", true);
+}
+
 /* Compiles a list of schemas */
 static void
 compile_branches(JsonSchemaContext *context, JsonSchemaNode *value, JsonSchemaBranches *branches)

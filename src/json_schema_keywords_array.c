@@ -38,7 +38,7 @@ void
 json_schema_compile_items(JsonSchemaContext *context, JsonSchemaNode *value)
 {
 	if (value->value.kind == JSON_SCHEMA_ARRAY &&
-		(context->dialect->draft & JSON_SCHEMA_BEFORE_2019))
+		context->dialect->draft != JSON_SCHEMA_DRAFT_2020)
 		json_schema_compile_prefix_items(context, value);
 	else
 		array_rules(context->schema)->rest = json_schema_reach(context->compiler, value);
@@ -63,6 +63,7 @@ json_schema_compile_contains(JsonSchemaContext *context, JsonSchemaNode *value)
 	JsonSchemaNode *most = json_schema_sibling(context, "maxContains");
 
 	rules->contains = json_schema_reach(context->compiler, value);
+	rules->contains_evaluates = context->dialect->draft == JSON_SCHEMA_DRAFT_2020;
 	rules->min_contains = least != NULL ? json_schema_count_limit(least) : 1;
 	rules->max_contains = most != NULL ? json_schema_count_limit(most) : -1;
 }

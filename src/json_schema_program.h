@@ -86,6 +86,7 @@ typedef struct JsonSchemaArrayRules
 	int			prefix_count;
 	JsonSchema *rest;			/* items after them */
 	JsonSchema *contains;
+	bool		contains_evaluates; /* for unevaluatedItems, since 2020-12 */
 	int			min_contains;
 	int			max_contains;	/* -1: no limit */
 	int			min_items;
@@ -112,7 +113,7 @@ typedef struct JsonSchemaNumberRules
 	Numeric		multiple_of;
 } JsonSchemaNumberRules;
 
-/* $ref and $dynamicRef */
+/* $ref, $dynamicRef, or $recursiveRef */
 typedef struct JsonSchemaReference
 {
 	const char *keyword;

@@ -131,7 +131,7 @@ static JsonSchemaResource *
 index_id(JsonSchemaCompiler *compiler, JsonSchemaNode *node, JsonSchemaResource *resource,
 		 uint8 draft)
 {
-	JsonSchemaNode *id = json_schema_child(node, "$id");
+	JsonSchemaNode *id = json_schema_child(node, draft == JSON_SCHEMA_DRAFT_04 ? "id" : "$id");
 	char	   *uri;
 	char	   *fragment;
 
@@ -175,6 +175,23 @@ index_anchor(JsonSchemaCompiler *compiler, JsonSchemaNode *node, JsonSchemaResou
 				   strcmp(keyword, "$dynamicAnchor") == 0);
 }
 
+/* Reads the anchors of a schema, as its draft has them */
+static void
+index_anchors(JsonSchemaCompiler *compiler, JsonSchemaNode *node, JsonSchemaResource *resource,
+			  uint8 draft)
+{
+	JsonSchemaNode *recursive = json_schema_child(node, "$recursiveAnchor");
+
+	if (!(draft & JSON_SCHEMA_BEFORE_2019))
+		index_anchor(compiler, node, resource, "$anchor");
+	if (draft == JSON_SCHEMA_DRAFT_2020)
+		index_anchor(compiler, node, resource, "$dynamicAnchor");
+	/* that of 2019-09 has no name, and only the root of a resource can have it */
+	if (draft == JSON_SCHEMA_DRAFT_2019 && node == resource->root && recursive != NULL &&
+		recursive->value.kind == JSON_SCHEMA_BOOLEAN && recursive->value.length)
+		add_anchor(compiler, resource, node, recursive, "", true);
+}
+
 /* Indexes the schemas in the value of one keyword */
 static void
 index_keyword(JsonSchemaCompiler *compiler, JsonSchemaNode *value, JsonSchemaChildren children,
@@ -212,15 +229,12 @@ index_schema(JsonSchemaCompiler *compiler, JsonSchemaNode *node, JsonSchemaResou
 	if (node->value.kind == JSON_SCHEMA_OBJECT)
 	{
 		schema_uri = json_schema_child(node, "$schema");
-		draft = json_schema_draft_of_uri(schema_uri && json_schema_child(node, "$id") ?
+		draft = json_schema_draft_of_uri(schema_uri && (json_schema_child(node, "$id") ||
+														json_schema_child(node, "id")) ?
 										 json_schema_node_text(schema_uri) : resource->schema_uri);
 		resource = index_id(compiler, node, resource, draft);
 		draft = json_schema_draft_of_uri(resource->schema_uri);
-		if (draft == JSON_SCHEMA_DRAFT_2020)
-		{
-			index_anchor(compiler, node, resource, "$anchor");
-			index_anchor(compiler, node, resource, "$dynamicAnchor");
-		}
+		index_anchors(compiler, node, resource, draft);
 		node->resource = resource;
 		for (i = 0; i < node->child_count; i++)
 		{
@@ -404,7 +418,10 @@ json_schema_resolve(JsonSchemaCompiler *compiler, JsonSchemaNode *reference, cha
 	if (fragment != NULL)
 		percent_decode(fragment);
 	if (fragment == NULL || *fragment == '\0')
+	{
 		target = resource->root;
+		json_schema_find_anchor(compiler, resource, "", &dynamic);
+	}
 	else if (*fragment == '/')
 		target = json_schema_follow_pointer(resource->root, fragment);
 	else

@@ -292,7 +292,7 @@ check_contains(JsonSchemaRun *run, const JsonSchemaArrayRules *rules, const Json
 		if (!json_schema_test(run, rules->contains, &item, NULL))
 			continue;
 		matches++;
-		if (evaluated != NULL)
+		if (evaluated != NULL && rules->contains_evaluates)
 			json_schema_evaluated_add(evaluated, cursor.index - 1);
 		else if (matches >= rules->min_contains && rules->max_contains < 0)
 			break;

@@ -9,7 +9,8 @@ use Test::More;
 my $suite = ($ENV{FLOWLENS_DATA} // '') . '/json-schema-test-suite';
 plan skip_all => 'no copy of JSON-Schema-Test-Suite in $FLOWLENS_DATA' unless -d "$suite/tests";
 
-my %dialects = ('draft6' => 'draft-06', 'draft7' => 'draft-07', 'draft2020-12' => '2020-12');
+my %dialects = ('draft4' => 'draft-04', 'draft6' => 'draft-06', 'draft7' => 'draft-07',
+	'draft2019-09' => '2019-09', 'draft2020-12' => '2020-12');
 my $node = PostgreSQL::Test::Cluster->new('conformance');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
