@@ -21,7 +21,10 @@ typedef struct JsonSchemaError
 	const char *error;			/* what is wrong, for people */
 } JsonSchemaError;
 
-/* Receives the violations in order; returns false to get no more */
+/*
+ * Receives the violations in order; returns false to get no more.  It must not
+ * run the same program again meanwhile.
+ */
 typedef bool (*JsonSchemaErrorCallback) (const JsonSchemaError *error, void *argument);
 
 /*

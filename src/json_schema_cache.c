@@ -171,13 +171,23 @@ json_schema_acquire(const Jsonb *schema, MemoryContext owner)
 	return found->program;
 }
 
+/* How many schemas one call site tells apart without detoasting them */
+#define CALL_SCHEMAS	64
+
+/* A schema that a call site has seen */
+typedef struct CallSchema
+{
+	struct varlena *datum;		/* as it came, perhaps compressed or a TOAST pointer */
+	JsonSchemaProgram *program;
+	MemoryContext context;		/* holds the datum and the pin of the program */
+} CallSchema;
+
 /* What one call site of a function keeps in fn_extra */
 typedef struct CallSite
 {
-	JsonSchemaProgram *program;
 	bool		constant;		/* the schema is a literal: never compare */
-	struct varlena *datum;		/* the schema as it came, perhaps compressed or toasted */
-	MemoryContext pins;			/* holds datum and the pin */
+	int			count;
+	CallSchema	schemas[CALL_SCHEMAS];	/* most recently used first */
 } CallSite;
 
 /* Says whether an argument of the call is a literal of the statement */
@@ -192,53 +202,87 @@ argument_is_literal(FmgrInfo *flinfo, int number)
 	return number < list_length(arguments) && IsA(list_nth(arguments, number), Const);
 }
 
-/* Says whether the schema of a call is, as it came, that of the call before */
+/* Compares two schemas as they came; a difference may only be one of storage */
 static bool
-same_datum(const CallSite *site, const struct varlena *datum)
+same_datum(const struct varlena *a, const struct varlena *b)
 {
-	if (site->constant)
-		return true;
 	/* what only points into memory may have changed behind the pointer */
-	if (VARATT_IS_EXTERNAL(datum) && !VARATT_IS_EXTERNAL_ONDISK(datum))
+	if (VARATT_IS_EXTERNAL(a) && !VARATT_IS_EXTERNAL_ONDISK(a))
 		return false;
-	return VARSIZE_ANY(datum) == VARSIZE_ANY(site->datum) &&
-		memcmp(datum, site->datum, VARSIZE_ANY(datum)) == 0;
+	return VARSIZE_ANY(a) == VARSIZE_ANY(b) && memcmp(a, b, VARSIZE_ANY(a)) == 0;
 }
 
-/*
- * Returns the program for a schema argument of a function.
- *
- * The same call usually gets the same schema for each row.  Comparing it as it
- * came, still compressed or as a TOAST pointer, saves detoasting it.
- */
-JsonSchemaProgram *
-json_schema_for_call(FunctionCallInfo fcinfo, int number)
+/* Returns the call site's state, made when it is called first */
+static CallSite *
+call_site(FmgrInfo *flinfo, int number)
 {
-	struct varlena *datum = (struct varlena *) PG_GETARG_POINTER(number);
-	FmgrInfo   *flinfo = fcinfo->flinfo;
 	CallSite   *site = flinfo->fn_extra;
-	Jsonb	   *schema;
 
 	if (site == NULL)
 	{
 		site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallSite));
 		site->constant = argument_is_literal(flinfo, number);
-		site->pins = AllocSetContextCreate(flinfo->fn_mcxt, "JSON schema of a call",
-										   ALLOCSET_SMALL_SIZES);
 		flinfo->fn_extra = site;
 	}
-	if (site->program != NULL && same_datum(site, datum))
-		return site->program;
-	site->program = NULL;
-	MemoryContextReset(site->pins);
-	schema = (Jsonb *) PG_DETOAST_DATUM(datum);
-	site->program = json_schema_acquire(schema, site->pins);
-	if (!site->constant)
-	{
-		site->datum = MemoryContextAlloc(site->pins, VARSIZE_ANY(datum));
-		memcpy(site->datum, datum, VARSIZE_ANY(datum));
-	}
+	return site;
+}
+
+/* Puts a schema in front of those that the call site has seen, from a position */
+static void
+move_to_front(CallSite *site, int position)
+{
+	CallSchema	schema = site->schemas[position];
+
+	memmove(site->schemas + 1, site->schemas, sizeof(CallSchema) * position);
+	site->schemas[0] = schema;
+}
+
+/* Compiles or finds the program of a schema that is new to the call site */
+static CallSchema
+add_call_schema(FmgrInfo *flinfo, struct varlena *datum)
+{
+	CallSchema	added;
+	Jsonb	   *schema = (Jsonb *) PG_DETOAST_DATUM(datum);
+
+	added.context = AllocSetContextCreate(flinfo->fn_mcxt, "JSON schema of a call",
+										  ALLOCSET_SMALL_SIZES);
+	added.program = json_schema_acquire(schema, added.context);
+	added.datum = MemoryContextAlloc(added.context, VARSIZE_ANY(datum));
+	memcpy(added.datum, datum, VARSIZE_ANY(datum));
 	if ((void *) schema != (void *) datum)
 		pfree(schema);
-	return site->program;
+	return added;
+}
+
+/*
+ * Returns the program for a schema argument of a function.
+ *
+ * The same call usually gets one schema for all rows, or a few in turn.
+ * Comparing them as they came, still compressed or as TOAST pointers, saves
+ * detoasting them.
+ */
+JsonSchemaProgram *
+json_schema_for_call(FunctionCallInfo fcinfo, int number)
+{
+	struct varlena *datum = (struct varlena *) PG_GETARG_POINTER(number);
+	CallSite   *site = call_site(fcinfo->flinfo, number);
+	CallSchema	added;
+	int			i;
+
+	if (site->constant && site->count > 0)
+		return site->schemas[0].program;
+	for (i = 0; i < site->count; i++)
+	{
+		if (!same_datum(datum, site->schemas[i].datum))
+			continue;
+		if (i > 0)
+			move_to_front(site, i);
+		return site->schemas[0].program;
+	}
+	added = add_call_schema(fcinfo->flinfo, datum);
+	if (site->count == CALL_SCHEMAS)
+		MemoryContextDelete(site->schemas[--site->count].context);
+	site->schemas[site->count++] = added;
+	move_to_front(site, site->count - 1);
+	return added.program;
 }
