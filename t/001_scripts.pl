@@ -11,7 +11,7 @@ use Test::More;
 
 my $top = getcwd();
 my $node = PostgreSQL::Test::Cluster->new('scripts');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
 
 # Runs a command from another directory; returns exit status, standard output, standard error

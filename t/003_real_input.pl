@@ -11,7 +11,7 @@ plan skip_all => "no file $data" unless -r $data;
 
 my ($first_day, $last_day) = ('2019-01-02', '2019-03-02');
 my $node = PostgreSQL::Test::Cluster->new('real_input');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', "shared_buffers = '256MB'\nwork_mem = '64MB'\nmax_wal_size = '2GB'\njit = off");
 $node->start;
 
