@@ -1,4 +1,4 @@
-# 60 days of real repositories (public daily counts, 2019) go through the whole pipeline as GitHub-shaped answers; then
+# 60 days of real repositories (public daily counts, 2019; half a year with FLOWLENS_LONG) go through the whole pipeline as GitHub-shaped answers; then
 # versions, facts, scores and ranks are compared with what plain SQL computes from the same file.
 use strict;
 use warnings FATAL => 'all';
@@ -9,7 +9,7 @@ use Test::More;
 my $data = ($ENV{FLOWLENS_DATA} // '../shared/data') . '/github-rankings-2019-2021.csv.xz';
 plan skip_all => "no file $data" unless -r $data;
 
-my ($first_day, $last_day) = ('2019-01-02', '2019-03-02');
+my ($first_day, $last_day) = ('2019-01-02', $ENV{FLOWLENS_LONG} ? '2019-06-30' : '2019-03-02');
 my $node = PostgreSQL::Test::Cluster->new('real_input');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', "shared_buffers = '256MB'\nwork_mem = '64MB'\nmax_wal_size = '2GB'\njit = off");
@@ -35,7 +35,8 @@ $node->safe_psql('postgres', qq{
 	CREATE INDEX ON observation (day);
 	ANALYZE observation;
 });
-is_value('SELECT count(*) > 100000 AND count(DISTINCT day) BETWEEN 50 AND 59 FROM observation', 't', 'real days, some missing');
+is_value('SELECT count(*) > 100000 AND count(DISTINCT day) > 50 AND count(DISTINCT day) < max(day) - min(day) FROM observation', 't',
+	'real days, some missing');
 
 # the answers of a day in an order of their own, in arrays of 500; then the pipeline for that day
 my @days = split(/\n/, $node->safe_psql('postgres', 'SELECT DISTINCT day FROM observation ORDER BY day'));
