@@ -62,8 +62,6 @@ $node->safe_psql('postgres', $replay);
 note(sprintf('%d days replayed in %d s', scalar(@days), time - $started));
 
 is_value("SELECT count(*) FROM flowlens.fact_workflow_runs WHERE status <> 'completed'", '0', 'no run failed');
-is_value("SELECT string_agg(day::text, ' ' ORDER BY day) FROM generate_series('$first_day'::date, '$last_day', '1 day') AS d (day)
-		LEFT JOIN flowlens.pipeline_days p USING (day) WHERE p.published_at IS NULL", '', 'every day is published, missing ones too');
 
 # staging: each repository and day with a language; the others are rejected for that one reason
 is_value(q{
@@ -103,6 +101,9 @@ $node->safe_psql('postgres', qq{
 	CREATE INDEX ON expected_fact (day);
 	ANALYZE expected_fact;
 });
+is_value(q{SELECT string_agg(coalesce(p.day, e.day)::text, ' ') FROM (SELECT * FROM flowlens.pipeline_days WHERE published_at IS NOT NULL) p
+		FULL JOIN (SELECT DISTINCT day FROM expected_fact) e USING (day) WHERE p.day IS NULL OR e.day IS NULL},
+	'', 'every day with something to show is published, missing ones too');
 is_value('SELECT count(*) > 500 FROM expected_fact WHERE observed_day < day', 't', 'some repositories are carried over');
 is_value(q{
 	SELECT count(*) FROM expected_fact e
