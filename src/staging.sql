@@ -53,17 +53,51 @@ COMMENT ON FUNCTION flowlens.mark_days(date[]) IS
 -- steers the pipeline: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.mark_days(date[]) FROM PUBLIC;
 
+CREATE FUNCTION flowlens.repository_rules()
+RETURNS flowlens.jsonschema LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$ SELECT s.value::jsonb::flowlens.jsonschema FROM flowlens.settings s WHERE s.name = 'repository_schema' $$;
+COMMENT ON FUNCTION flowlens.repository_rules() IS
+'The user''s own rules for a repository answer: setting "repository_schema", a JSON Schema; NULL when there are none.';
+
+CREATE FUNCTION flowlens.rule_errors(rules flowlens.jsonschema, answer jsonb)
+RETURNS jsonb LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+    SELECT jsonb_agg(jsonb_build_object('instanceLocation', e.instance_location, 'keyword', e.keyword, 'error', e.error))
+    FROM flowlens.jsonb_schema_errors(rules, answer) e
+$$;
+COMMENT ON FUNCTION flowlens.rule_errors(flowlens.jsonschema, jsonb) IS
+'What an answer breaks of a JSON Schema, in the form of stg_repos_rejected.errors; NULL when nothing.';
+
+CREATE FUNCTION flowlens.validate_github_repo(api_response jsonb, as_of timestamptz DEFAULT now())
+RETURNS TABLE (instance_location text, keyword text, error text)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT e.* FROM flowlens.github_repo_errors(api_response, as_of) e;
+    IF to_regclass('flowlens.settings') IS NOT NULL THEN
+        RETURN QUERY SELECT e.instance_location, e.keyword, e.error
+                     FROM flowlens.jsonb_schema_errors(flowlens.repository_rules(), api_response) e;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION flowlens.validate_github_repo(jsonb, timestamptz) IS
+'The rules that a repository answer breaks, one row each: JSON Pointer, JSON Schema keyword, message; first those of github_repo_errors(), then those of the user''s own schema (setting "repository_schema"). No row means that it is valid.';
+
 CREATE FUNCTION flowlens.stage_answers(retry boolean, since pg_snapshot, latest timestamptz,
     OUT staged bigint, OUT rejected bigint, OUT answers bigint, OUT newest timestamptz, OUT days date[], OUT read_until text)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    rules flowlens.jsonschema := flowlens.repository_rules();
 BEGIN
     WITH projected AS MATERIALIZED (
         SELECT x.raw_github_id, x.raw_id, x.repo_full_name, x.source_language, x.fetch_timestamp, x.repo,
                (x.fetch_timestamp AT TIME ZONE 'UTC')::date AS observed_on,
-               CASE WHEN (x.repo).errors IS NOT NULL THEN x.api_response END AS bad_answer
-        FROM (SELECT a.*, flowlens.project_github_repo(a.api_response, a.source_language, greatest(now(), a.fetch_timestamp)) AS repo
+               CASE WHEN x.rule_errors IS NULL THEN (x.repo).errors ELSE coalesce((x.repo).errors, '[]') || x.rule_errors END AS errors,
+               CASE WHEN (x.repo).errors IS NOT NULL OR x.rule_errors IS NOT NULL THEN x.api_response END AS bad_answer
+        FROM (SELECT a.*, flowlens.project_github_repo(a.api_response, a.source_language, greatest(now(), a.fetch_timestamp)) AS repo,
+                     CASE WHEN rules IS NOT NULL THEN flowlens.rule_errors(rules, a.api_response) END AS rule_errors
               FROM (SELECT r.github_id AS raw_github_id, r.id AS raw_id, r.repo_full_name, r.source_language, r.fetch_timestamp, r.api_response
                     FROM flowlens.raw_github_repos r
                     WHERE NOT stage_answers.retry
@@ -77,7 +111,7 @@ BEGIN
     ), last_of_day AS (
         SELECT DISTINCT ON ((p.repo).github_id, p.observed_on) p.observed_on, p.fetch_timestamp, p.raw_id, p.repo
         FROM projected p
-        WHERE (p.repo).errors IS NULL
+        WHERE p.errors IS NULL
           -- an answer that came late does not beat a newer one of its day, even if that one had changed nothing
           AND (p.fetch_timestamp >= coalesce(stage_answers.latest, '-infinity')
                OR NOT EXISTS (
@@ -86,7 +120,8 @@ BEGIN
                    WHERE n.github_id = (p.repo).github_id
                      AND (n.fetch_timestamp, n.id) > (p.fetch_timestamp, p.raw_id)
                      AND n.fetch_timestamp < (p.observed_on + 1)::timestamp AT TIME ZONE 'UTC'
-                     AND (flowlens.project_github_repo(n.api_response, n.source_language, greatest(now(), n.fetch_timestamp))).errors IS NULL))
+                     AND (flowlens.project_github_repo(n.api_response, n.source_language, greatest(now(), n.fetch_timestamp))).errors IS NULL
+                     AND (rules IS NULL OR flowlens.jsonb_matches_schema(rules, n.api_response))))
         ORDER BY (p.repo).github_id, p.observed_on, p.fetch_timestamp DESC, p.raw_id DESC
     ), stored AS (
         INSERT INTO flowlens.stg_repos_validated AS s (
@@ -121,16 +156,16 @@ BEGIN
     ), quarantined AS (
         INSERT INTO flowlens.stg_repos_rejected AS q
             (github_id, raw_id, repo_full_name, api_response, source_language, fetch_timestamp, errors)
-        SELECT p.raw_github_id, p.raw_id, p.repo_full_name, p.bad_answer, p.source_language, p.fetch_timestamp, (p.repo).errors
+        SELECT p.raw_github_id, p.raw_id, p.repo_full_name, p.bad_answer, p.source_language, p.fetch_timestamp, p.errors
         FROM projected p
-        WHERE (p.repo).errors IS NOT NULL
+        WHERE p.errors IS NOT NULL
         ON CONFLICT (github_id, raw_id) DO UPDATE SET errors = excluded.errors, attempts = q.attempts + 1
         WHERE stage_answers.retry
         RETURNING 1
     ), released AS (
         DELETE FROM flowlens.stg_repos_rejected q
         USING projected p
-        WHERE stage_answers.retry AND q.github_id = p.raw_github_id AND q.raw_id = p.raw_id AND (p.repo).errors IS NULL
+        WHERE stage_answers.retry AND q.github_id = p.raw_github_id AND q.raw_id = p.raw_id AND p.errors IS NULL
     )
     SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM quarantined), t.answers, t.newest,
            (SELECT array_agg(DISTINCT s.observed_on) FROM stored s), flowlens.cursor_snapshot()
