@@ -60,7 +60,7 @@ my ($session, $ran) = ('', 0);
 my $run_session = sub {
 	return if $session eq '';
 	my ($status, $out, $err) = $node->psql('scratch', "$session\n\\echo all done\n", on_error_stop => 1);
-	like($out, qr/^all done$/m, 'SQL blocks run') or diag($err);
+	like($out, qr/^all done$/m, 'SQL blocks run') or diag("$out\n$err");
 	$session = '';
 };
 for my $block (blocks('README.md'))
