@@ -65,3 +65,21 @@ src/schema_files.h: $(SCHEMA_FILES) Makefile
 
 src/install.o src/install.bc: src/schema_files.h
 $(OBJS): $(filter-out src/schema_files.h,$(wildcard src/*.h))
+
+# The official JSON-Schema-Test-Suite through a Python script outside this tree, against the server of the PG* variables:
+# make conformance SUITE=directory of the suite RUNNER=path of the runner
+CONFORMANCE_DATABASE = flowlens_conformance
+
+.PHONY: conformance
+conformance:
+	@if [ ! -d "$(SUITE)/tests" ]; then echo "conformance: skipped, SUITE is not a copy of JSON-Schema-Test-Suite"; \
+	elif [ ! -f "$(RUNNER)" ]; then echo "conformance: skipped, RUNNER is not a script"; \
+	else \
+		"$(bindir)/dropdb" --if-exists $(CONFORMANCE_DATABASE) 2>/dev/null; \
+		"$(bindir)/createdb" -T template0 -E UTF8 --locale=C $(CONFORMANCE_DATABASE) && \
+		"$(bindir)/psql" -X -q -d $(CONFORMANCE_DATABASE) -c 'CREATE EXTENSION flowlens_trender' && \
+		python3 "$(RUNNER)" --suite "$(SUITE)" --psql "$(bindir)/psql" --host "$${PGHOST:-/tmp}" --port "$${PGPORT:-5432}" \
+			--user "$${PGUSER:-postgres}" --db $(CONFORMANCE_DATABASE) --with-remotes --recheck \
+			--expr 'flowlens.jsonb_matches_schema(flowlens.jsonschema_compile({schema}, (SELECT m FROM jss_remote_map)), {instance})'; \
+		status=$$?; "$(bindir)/dropdb" $(CONFORMANCE_DATABASE); exit $$status; \
+	fi
