@@ -15,6 +15,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
 	src/momentum.sql \
+	src/momentum_backtest.sql \
 	src/render_ecosystem.sql \
 	src/dimensions.sql \
 	src/snapshots.sql \
@@ -26,7 +27,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
 REGRESS = install privileges partitions github_repo raw_layer staging staging_readmes render_ecosystem dimensions \
 	snapshots snapshots_models snapshots_merge pipeline workflow_trace views \
-	momentum momentum_random momentum_scores momentum_state
+	momentum momentum_random momentum_scores momentum_state momentum_backtest
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
 ISOLATION_OPTS = --load-extension=plpgsql
