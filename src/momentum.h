@@ -70,22 +70,19 @@ extern bool momentum_of_newborn(const MomentumModel *model, int age, int created
 
 /*
  * Star counts of up to 31 days, each as an offset from the first count seen, so
- * that rows may come in any order.  Offsets have 16 bits until one does not fit.
+ * that rows may come in any order.  Offsets have 12 bits, two in three bytes, so
+ * that a million states stay small; when one does not fit, the state is made
+ * wide and has 64-bit offsets behind the struct.
  */
 typedef struct MomentumSlots
 {
 	int32_t		as_of;			/* day of age 0 */
 	uint32_t	present;		/* bit n: there is an observation of age n */
 	int64_t		base;			/* stars of the first observation */
-	bool		floating;		/* as_of is the newest day seen, else it is fixed */
-	bool		wide;			/* offsets have 64 bits */
-	bool		repeated;		/* some day was observed more than once */
-	uint8_t		unused;
-	union
-	{
-		int16_t		narrow[MOMENTUM_SLOTS];
-		int32_t		place;		/* where offsets begin, aligned for both widths */
-	}			offset;
+	bool		floating:1;		/* as_of is the newest day seen, else it is fixed */
+	bool		wide:1;			/* offsets have 64 bits */
+	bool		repeated:1;		/* some day was observed more than once */
+	uint8_t		packed[MOMENTUM_SLOTS * 3 / 2 + 1];
 } MomentumSlots;
 
 extern size_t momentum_slots_size(bool wide);
