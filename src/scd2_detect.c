@@ -16,6 +16,8 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
+
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -64,6 +66,8 @@ static int	scd2_detector = DETECTOR_AUTO;
 /* Rows after which scratch memory is given back */
 #define SCRATCH_ROWS		512
 
+#define LARGE_PAGE			(2 * 1024 * 1024)
+
 #define MAX_LEAVES			0x3fff	/* what fits beside the flags */
 #define ENTRY_USED			0x8000
 #define ENTRY_SEEN			0x4000	/* the source has the key */
@@ -108,7 +112,8 @@ typedef struct Detector
 	bool		impossible;		/* left to the join */
 
 	/* hash table with linear probing */
-	Entry	   *entries;
+	void	   *memory;
+	Entry	   *entries;			/* in it, aligned */
 	uint64		size;
 	uint64		used;
 	uint64		max_used;		/* that memory allows */
@@ -259,13 +264,25 @@ find_entry(Detector *detector, uint64 key_hash)
 	return &detector->entries[i];
 }
 
-/* Allocates an empty table for some number of entries */
+/*
+ * Allocates an empty table for some number of entries.  It is read at random:
+ * on large pages the processor finds its way with a few address translations
+ * instead of one per page of 4 KB.
+ */
 static void
 allocate_entries(Detector *detector, uint64 capacity)
 {
+	Size		bytes;
+
 	detector->size = capacity + capacity / 3 + 16;
-	detector->entries = MemoryContextAllocExtended(detector->merge->context, detector->size * sizeof(Entry),
-												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	bytes = detector->size * sizeof(Entry);
+	detector->memory = MemoryContextAllocHuge(detector->merge->context, bytes + LARGE_PAGE);
+	detector->entries = (Entry *) TYPEALIGN(LARGE_PAGE, detector->memory);
+#ifdef MADV_HUGEPAGE
+	/* advice only; without it the table works the same */
+	(void) madvise(detector->entries, TYPEALIGN_DOWN(LARGE_PAGE, bytes), MADV_HUGEPAGE);
+#endif
+	memset(detector->entries, 0, bytes);
 }
 
 /* Makes room for more entries; gives up where memory ends */
@@ -273,6 +290,7 @@ static void
 enlarge_table(Detector *detector)
 {
 	Entry	   *old = detector->entries;
+	void	   *old_memory = detector->memory;
 	uint64		old_size = detector->size;
 	uint64		i;
 
@@ -287,7 +305,7 @@ enlarge_table(Detector *detector)
 		if ((old[i].leaf & ENTRY_USED) != 0)
 			*find_entry(detector, old[i].key_hash) = old[i];
 	}
-	pfree(old);
+	pfree(old_memory);
 }
 
 /* Adds an entry; a hash that is there already is a second version or a collision */
@@ -761,6 +779,15 @@ lay_out_target(Detector *detector)
 	}
 }
 
+/* Returns where a column of the source's row type is in the table, which may have dropped columns */
+static AttrNumber
+attno_in_table(Scd2Merge *merge, AttrNumber attno)
+{
+	if (attno == 0)
+		return 0;
+	return get_attnum(merge->request->source, NameStr(TupleDescAttr(merge->source_desc, attno - 1)->attname));
+}
+
 /* Lays out the rows of the source: its own, or those of the stream */
 static void
 lay_out_source(Detector *detector, bool scannable)
@@ -769,14 +796,15 @@ lay_out_source(Detector *detector, bool scannable)
 	Layout	   *layout = &detector->source;
 	int			i;
 
-	layout->at = scannable ? merge->source_at : SCD2_SOURCE_AT;
-	layout->deleted = scannable ? merge->source_deleted : SCD2_SOURCE_DELETED;
-	layout->hash = scannable ? merge->source_hash : SCD2_SOURCE_HASH;
+	layout->at = scannable ? attno_in_table(merge, merge->source_at) : SCD2_SOURCE_AT;
+	layout->deleted = scannable ? attno_in_table(merge, merge->source_deleted) : SCD2_SOURCE_DELETED;
+	layout->hash = scannable ? attno_in_table(merge, merge->source_hash) : SCD2_SOURCE_HASH;
 	layout->data = palloc0(merge->ncolumns * sizeof(AttrNumber));
 	layout->last = Max(Max(layout->at, layout->deleted), layout->hash);
 	for (i = 0; i < merge->ncolumns; i++)
 	{
-		layout->data[i] = scannable ? merge->columns[i].source_attno : merge->stream_attno[i];
+		layout->data[i] = scannable ? attno_in_table(merge, merge->columns[i].source_attno) :
+			merge->stream_attno[i];
 		layout->last = Max(layout->last, layout->data[i]);
 	}
 }
@@ -918,8 +946,8 @@ scd2_detect_by_hash(Scd2Merge *merge)
 		table_close(detector->leaves[i], NoLock);
 	}
 	UnregisterSnapshot(detector->snapshot);
-	if (detector->entries != NULL)
-		pfree(detector->entries);
+	if (detector->memory != NULL)
+		pfree(detector->memory);
 	MemoryContextSwitchTo(old_context);
 	return !detector->impossible;
 }
