@@ -16,7 +16,9 @@
  */
 #include "postgres.h"
 
+#ifndef WIN32
 #include <sys/mman.h>
+#endif
 
 #include "access/table.h"
 #include "access/tableam.h"

@@ -428,7 +428,9 @@ scd2_match_columns(Scd2Merge *merge)
 
 	merge->source_at = find_control_column(merge, merge->source_desc, request->valid_at_column,
 										   TIMESTAMPTZOID, false, request->valid_at_column != NULL);
-	merge->source_deleted = find_control_column(merge, merge->source_desc, request->is_deleted_column,
+	merge->source_deleted = find_control_column(merge, merge->source_desc,
+												request->source_deleted_column != NULL ?
+												request->source_deleted_column : request->is_deleted_column,
 												BOOLOID, false, false);
 	merge->source_hash = find_control_column(merge, merge->source_desc, request->row_hash_column,
 											 INT8OID, false, false);
