@@ -234,12 +234,12 @@ check_named_columns(Scd2Merge *merge, List *names, const char *what)
 
 		if (attno == InvalidAttrNumber)
 			missing_column_error(merge, name, true);
-		if (find_attribute(merge->source_desc, name) == InvalidAttrNumber)
-			missing_column_error(merge, name, false);
 		if (is_control_attribute(merge, attno))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 					 errmsg("column \"%s\" is maintained by the merge and cannot be a %s column", name, what)));
+		if (find_attribute(merge->source_desc, name) == InvalidAttrNumber)
+			missing_column_error(merge, name, false);
 		if (TupleDescAttr(merge->target_desc, attno - 1)->attgenerated != '\0')
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
