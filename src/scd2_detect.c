@@ -16,6 +16,10 @@
  */
 #include "postgres.h"
 
+#ifndef WIN32
+#include <sys/mman.h>
+#endif
+
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -64,6 +68,8 @@ static int	scd2_detector = DETECTOR_AUTO;
 /* Rows after which scratch memory is given back */
 #define SCRATCH_ROWS		512
 
+#define LARGE_PAGE			(2 * 1024 * 1024)
+
 #define MAX_LEAVES			0x3fff	/* what fits beside the flags */
 #define ENTRY_USED			0x8000
 #define ENTRY_SEEN			0x4000	/* the source has the key */
@@ -84,9 +90,21 @@ typedef struct Layout
 	AttrNumber	at;				/* 0: the time of the merge */
 	AttrNumber	deleted;		/* 0: never */
 	AttrNumber	hash;			/* 0: none */
+	AttrNumber	from;			/* of a version only, as the next two */
+	AttrNumber	to;
+	AttrNumber	current;
 	AttrNumber *data;			/* per data column; 0: not in the row */
-	AttrNumber	last;
+	AttrNumber	last;			/* the last one that hashing needs */
 } Layout;
+
+/* A current version, its data columns in the order of the merge */
+typedef struct Version
+{
+	Datum	   *values;
+	bool	   *nulls;
+	Datum		hash;
+	bool		hash_null;
+} Version;
 
 /* A row of the source with its hashes */
 typedef struct Probe
@@ -108,15 +126,17 @@ typedef struct Detector
 	bool		impossible;		/* left to the join */
 
 	/* hash table with linear probing */
-	Entry	   *entries;
+	void	   *memory;
+	Entry	   *entries;			/* in it, aligned */
 	uint64		size;
 	uint64		used;
 	uint64		max_used;		/* that memory allows */
 
-	/* target */
-	Layout		target;
+	/* target; arrays are per leaf relation, whose columns may stand in another order */
 	Relation   *leaves;
-	TupleTableSlot **slots;		/* for fetching by ctid, per leaf */
+	Layout	   *layouts;
+	TupleTableSlot **slots;		/* for fetching by ctid */
+	Version		version;		/* the one fetched last */
 	Snapshot	snapshot;
 	TimestampTz latest_from;	/* of a current version */
 	TimestampTz latest_to;		/* of a closed version */
@@ -206,14 +226,17 @@ hash_values(Detector *detector, Layout *layout, TupleTableSlot *slot)
 	return hash;
 }
 
-/* Computes the row hash of a row's values */
+/* Returns the row hash that a row of the source brings, or the one its values have */
 static uint64
-row_hash(Detector *detector, Layout *layout, TupleTableSlot *slot)
+source_row_hash(Detector *detector, TupleTableSlot *slot)
 {
 	Scd2Merge  *merge = detector->merge;
+	Layout	   *layout = &detector->source;
 	uint64		sum = 0;
 	int			i;
 
+	if (layout->hash != 0 && !slot->tts_isnull[layout->hash - 1])
+		return (uint64) DatumGetInt64(slot->tts_values[layout->hash - 1]);
 	for (i = merge->nkeys; i < merge->ncolumns; i++)
 	{
 		Scd2Column *column = &merge->columns[i];
@@ -223,17 +246,6 @@ row_hash(Detector *detector, Layout *layout, TupleTableSlot *slot)
 			sum += scd2_hash_value(slot->tts_values[at], column->typlen, column->typbyval, column->name_hash);
 	}
 	return sum;
-}
-
-/* Returns the row hash that a row of the source brings, or the one its values have */
-static uint64
-source_row_hash(Detector *detector, TupleTableSlot *slot)
-{
-	AttrNumber	at = detector->source.hash;
-
-	if (at != 0 && !slot->tts_isnull[at - 1])
-		return (uint64) DatumGetInt64(slot->tts_values[at - 1]);
-	return row_hash(detector, &detector->source, slot);
 }
 
 /* the table --------------------------------------------------------------- */
@@ -259,13 +271,25 @@ find_entry(Detector *detector, uint64 key_hash)
 	return &detector->entries[i];
 }
 
-/* Allocates an empty table for some number of entries */
+/*
+ * Allocates an empty table for some number of entries.  It is read at random:
+ * on large pages the processor finds its way with a few address translations
+ * instead of one per page of 4 KB.
+ */
 static void
 allocate_entries(Detector *detector, uint64 capacity)
 {
+	Size		bytes;
+
 	detector->size = capacity + capacity / 3 + 16;
-	detector->entries = MemoryContextAllocExtended(detector->merge->context, detector->size * sizeof(Entry),
-												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	bytes = detector->size * sizeof(Entry);
+	detector->memory = MemoryContextAllocHuge(detector->merge->context, bytes + LARGE_PAGE);
+	detector->entries = (Entry *) TYPEALIGN(LARGE_PAGE, detector->memory);
+#ifdef MADV_HUGEPAGE
+	/* advice only; without it the table works the same */
+	(void) madvise(detector->entries, TYPEALIGN_DOWN(LARGE_PAGE, bytes), MADV_HUGEPAGE);
+#endif
+	memset(detector->entries, 0, bytes);
 }
 
 /* Makes room for more entries; gives up where memory ends */
@@ -273,6 +297,7 @@ static void
 enlarge_table(Detector *detector)
 {
 	Entry	   *old = detector->entries;
+	void	   *old_memory = detector->memory;
 	uint64		old_size = detector->size;
 	uint64		i;
 
@@ -287,7 +312,7 @@ enlarge_table(Detector *detector)
 		if ((old[i].leaf & ENTRY_USED) != 0)
 			*find_entry(detector, old[i].key_hash) = old[i];
 	}
-	pfree(old);
+	pfree(old_memory);
 }
 
 /* Adds an entry; a hash that is there already is a second version or a collision */
@@ -349,34 +374,32 @@ static void
 read_version(Detector *detector, TupleTableSlot *slot, int leaf)
 {
 	Scd2Merge  *merge = detector->merge;
-	Layout	   *layout = &detector->target;
+	Layout	   *layout = &detector->layouts[leaf];
+	Datum	   *values = slot->tts_values;
+	bool	   *nulls = slot->tts_isnull;
 	Entry		entry;
 	int			i;
 
 	slot_getsomeattrs(slot, layout->last);
-	if (slot->tts_isnull[merge->current_attno - 1] || !DatumGetBool(slot->tts_values[merge->current_attno - 1]))
+	if (nulls[layout->current - 1] || !DatumGetBool(values[layout->current - 1]))
 	{
-		if (!slot->tts_isnull[merge->to_attno - 1])
-			detector->latest_to = Max(detector->latest_to,
-									  DatumGetTimestampTz(slot->tts_values[merge->to_attno - 1]));
+		if (!nulls[layout->to - 1])
+			detector->latest_to = Max(detector->latest_to, DatumGetTimestampTz(values[layout->to - 1]));
 		return;
 	}
 	for (i = 0; i < merge->nkeys; i++)
 	{
-		if (slot->tts_isnull[layout->data[i] - 1])
+		if (nulls[layout->data[i] - 1])
 			return;				/* no observation can meet it */
 	}
 	entry.key_hash = hash_key(detector, layout, slot);
 	entry.value_hash = hash_values(detector, layout, slot);
 	if (detector->by_row_hash)
 	{
-		int			at = merge->hash_attno - 1;
-
 		/* without a stored hash nothing matches, and the values are compared */
-		entry.value_hash += slot->tts_isnull[at] ? detector->seed : (uint64) DatumGetInt64(slot->tts_values[at]);
+		entry.value_hash += nulls[layout->hash - 1] ? detector->seed : (uint64) DatumGetInt64(values[layout->hash - 1]);
 	}
-	entry.valid_from = slot->tts_isnull[merge->from_attno - 1] ? DT_NOBEGIN :
-		DatumGetTimestampTz(slot->tts_values[merge->from_attno - 1]);
+	entry.valid_from = nulls[layout->from - 1] ? DT_NOBEGIN : DatumGetTimestampTz(values[layout->from - 1]);
 	entry.tid = slot->tts_tid;
 	entry.leaf = leaf | ENTRY_USED;
 	detector->latest_from = Max(detector->latest_from, entry.valid_from);
@@ -413,16 +436,30 @@ read_target(Detector *detector)
 /* source ------------------------------------------------------------------ */
 
 /* Fetches the version that an entry stands for */
-static TupleTableSlot *
+static Version *
 fetch_version(Detector *detector, Entry *entry)
 {
+	Scd2Merge  *merge = detector->merge;
 	int			leaf = entry->leaf & MAX_LEAVES;
+	Layout	   *layout = &detector->layouts[leaf];
 	TupleTableSlot *slot = detector->slots[leaf];
+	Version    *version = &detector->version;
+	int			i;
 
 	if (!table_tuple_fetch_row_version(detector->leaves[leaf], &entry->tid, detector->snapshot, slot))
-		elog(ERROR, "could not fetch a version of %s", detector->merge->target);
+		elog(ERROR, "could not fetch a version of %s", merge->target);
 	slot_getallattrs(slot);
-	return slot;
+	for (i = 0; i < merge->ncolumns; i++)
+	{
+		version->values[i] = slot->tts_values[layout->data[i] - 1];
+		version->nulls[i] = slot->tts_isnull[layout->data[i] - 1];
+	}
+	if (layout->hash != 0)
+	{
+		version->hash = slot->tts_values[layout->hash - 1];
+		version->hash_null = slot->tts_isnull[layout->hash - 1];
+	}
+	return version;
 }
 
 /*
@@ -430,27 +467,26 @@ fetch_version(Detector *detector, Entry *entry)
  * the observation has the same ones in other bytes, and so does their hash.
  */
 static void
-set_hash_in_place(Detector *detector, TupleTableSlot *version)
+set_hash_in_place(Detector *detector, Version *version)
 {
-	AttrNumber	at = detector->merge->hash_attno;
 	Datum	   *value = &detector->values[SCD2_DELTA_HASH - 1];
 	bool	   *null = &detector->nulls[SCD2_DELTA_HASH - 1];
 
 	if (!detector->by_row_hash)
 	{
-		*value = version->tts_values[at - 1];
-		*null = version->tts_isnull[at - 1];
+		*value = version->hash;
+		*null = version->hash_null;
 	}
 	else if (*null)
 	{
-		*value = Int64GetDatum((int64) row_hash(detector, &detector->target, version));
+		*value = Int64GetDatum(scd2_hash_tracked(detector->merge, version->values, version->nulls));
 		*null = false;
 	}
 }
 
 /* Puts an observation into the delta, completed from the current version if there is one */
 static void
-put_observation(Detector *detector, Probe *probe, char action, Entry *entry, TupleTableSlot *version)
+put_observation(Detector *detector, Probe *probe, char action, Entry *entry, Version *version)
 {
 	Scd2Merge  *merge = detector->merge;
 	Layout	   *layout = &detector->source;
@@ -484,8 +520,8 @@ put_observation(Detector *detector, Probe *probe, char action, Entry *entry, Tup
 			*value = probe->slot->tts_values[at];
 		else if (action != SCD2_HISTORY && version != NULL && (at < 0 || column->keep_on_null))
 		{
-			*null = version->tts_isnull[column->target_attno - 1];
-			*value = version->tts_values[column->target_attno - 1];
+			*null = version->nulls[i];
+			*value = version->values[i];
 			if (column->role == SCD2_TRACKED)
 				nulls[SCD2_DELTA_HASH - 1] = true;
 		}
@@ -497,7 +533,7 @@ put_observation(Detector *detector, Probe *probe, char action, Entry *entry, Tup
 
 /* Compares the columns with a role of an observation and the current version */
 static bool
-is_changed(Detector *detector, Probe *probe, TupleTableSlot *version, Scd2Role role)
+is_changed(Detector *detector, Probe *probe, Version *version, Scd2Role role)
 {
 	Scd2Merge  *merge = detector->merge;
 	int			i;
@@ -506,12 +542,11 @@ is_changed(Detector *detector, Probe *probe, TupleTableSlot *version, Scd2Role r
 	{
 		Scd2Column *column = &merge->columns[i];
 		int			source = detector->source.data[i] - 1;
-		int			target = column->target_attno - 1;
 
 		if (column->role != role || (column->keep_on_null && probe->slot->tts_isnull[source]))
 			continue;
 		if (!scd2_values_equal(column, probe->slot->tts_values[source], probe->slot->tts_isnull[source],
-							   version->tts_values[target], version->tts_isnull[target]))
+							   version->values[i], version->nulls[i]))
 			return true;
 	}
 	return false;
@@ -522,19 +557,18 @@ is_changed(Detector *detector, Probe *probe, TupleTableSlot *version, Scd2Role r
  * that the source brings, or else that of the values it stores.
  */
 static bool
-has_wrong_hash(Detector *detector, Probe *probe, TupleTableSlot *version)
+has_wrong_hash(Detector *detector, Probe *probe, Version *version)
 {
-	int			at = detector->merge->hash_attno - 1;
 	AttrNumber	source = detector->source.hash;
-	uint64		right;
+	int64		right;
 
 	if (!detector->by_row_hash)
 		return false;
 	if (source != 0 && !probe->slot->tts_isnull[source - 1])
-		right = (uint64) DatumGetInt64(probe->slot->tts_values[source - 1]);
+		right = DatumGetInt64(probe->slot->tts_values[source - 1]);
 	else
-		right = row_hash(detector, &detector->target, version);
-	return version->tts_isnull[at] || (uint64) DatumGetInt64(version->tts_values[at]) != right;
+		right = scd2_hash_tracked(detector->merge, version->values, version->nulls);
+	return version->hash_null || DatumGetInt64(version->hash) != right;
 }
 
 /* Decides about an observation of a key without a current version */
@@ -557,7 +591,7 @@ decide_new(Detector *detector, Probe *probe)
 static void
 decide_existing(Detector *detector, Probe *probe, Entry *entry)
 {
-	TupleTableSlot *version;
+	Version    *version;
 	bool		changed;
 
 	if (probe->at < entry->valid_from)
@@ -741,24 +775,45 @@ is_source_scannable(Scd2Merge *merge)
 	return true;
 }
 
-/* Lays out the rows of the target as far as the detector reads them */
+/* Returns where a column of the target is in a leaf relation; 0 stays 0 */
+static AttrNumber
+attno_in_leaf(Scd2Merge *merge, Relation leaf, AttrNumber attno)
+{
+	if (attno == 0)
+		return 0;
+	return get_attnum(RelationGetRelid(leaf), NameStr(TupleDescAttr(merge->target_desc, attno - 1)->attname));
+}
+
+/* Lays out the rows of a leaf relation */
 static void
-lay_out_target(Detector *detector)
+lay_out_leaf(Detector *detector, Relation leaf, Layout *layout)
 {
 	Scd2Merge  *merge = detector->merge;
-	Layout	   *layout = &detector->target;
 	int			i;
 
-	layout->data = palloc0(merge->ncolumns * sizeof(AttrNumber));
-	layout->last = Max(Max(merge->from_attno, merge->to_attno), merge->current_attno);
+	layout->from = attno_in_leaf(merge, leaf, merge->from_attno);
+	layout->to = attno_in_leaf(merge, leaf, merge->to_attno);
+	layout->current = attno_in_leaf(merge, leaf, merge->current_attno);
+	layout->hash = attno_in_leaf(merge, leaf, merge->hash_attno);
+	layout->last = Max(Max(layout->from, layout->to), layout->current);
 	if (detector->by_row_hash)
-		layout->last = Max(layout->last, merge->hash_attno);
+		layout->last = Max(layout->last, layout->hash);
+	layout->data = palloc0(merge->ncolumns * sizeof(AttrNumber));
 	for (i = 0; i < merge->ncolumns; i++)
 	{
-		layout->data[i] = merge->columns[i].target_attno;
+		layout->data[i] = attno_in_leaf(merge, leaf, merge->columns[i].target_attno);
 		if (i < merge->nkeys || is_hashed(detector, &merge->columns[i]))
 			layout->last = Max(layout->last, layout->data[i]);
 	}
+}
+
+/* Returns where a column of the source's row type is in the table, which may have dropped columns */
+static AttrNumber
+attno_in_table(Scd2Merge *merge, AttrNumber attno)
+{
+	if (attno == 0)
+		return 0;
+	return get_attnum(merge->request->source, NameStr(TupleDescAttr(merge->source_desc, attno - 1)->attname));
 }
 
 /* Lays out the rows of the source: its own, or those of the stream */
@@ -769,14 +824,15 @@ lay_out_source(Detector *detector, bool scannable)
 	Layout	   *layout = &detector->source;
 	int			i;
 
-	layout->at = scannable ? merge->source_at : SCD2_SOURCE_AT;
-	layout->deleted = scannable ? merge->source_deleted : SCD2_SOURCE_DELETED;
-	layout->hash = scannable ? merge->source_hash : SCD2_SOURCE_HASH;
+	layout->at = scannable ? attno_in_table(merge, merge->source_at) : SCD2_SOURCE_AT;
+	layout->deleted = scannable ? attno_in_table(merge, merge->source_deleted) : SCD2_SOURCE_DELETED;
+	layout->hash = scannable ? attno_in_table(merge, merge->source_hash) : SCD2_SOURCE_HASH;
 	layout->data = palloc0(merge->ncolumns * sizeof(AttrNumber));
 	layout->last = Max(Max(layout->at, layout->deleted), layout->hash);
 	for (i = 0; i < merge->ncolumns; i++)
 	{
-		layout->data[i] = scannable ? merge->columns[i].source_attno : merge->stream_attno[i];
+		layout->data[i] = scannable ? attno_in_table(merge, merge->columns[i].source_attno) :
+			merge->stream_attno[i];
 		layout->last = Max(layout->last, layout->data[i]);
 	}
 }
@@ -846,6 +902,7 @@ prepare_table(Detector *detector)
 	{
 		detector->leaves[i] = table_open(list_nth_oid(merge->leaves, i), NoLock);
 		detector->slots[i] = table_slot_create(detector->leaves[i], NULL);
+		lay_out_leaf(detector, detector->leaves[i], &detector->layouts[i]);
 	}
 	rows = estimate_target(detector);
 	detector->max_used = (uint64) maintenance_work_mem * 1024 / sizeof(Entry) * 3 / 4;
@@ -899,10 +956,12 @@ scd2_detect_by_hash(Scd2Merge *merge)
 	detector->by_row_hash = can_use_row_hash(merge);
 	detector->latest_from = detector->latest_to = DT_NOBEGIN;
 	detector->leaves = palloc0(list_length(merge->leaves) * sizeof(Relation));
+	detector->layouts = palloc0(list_length(merge->leaves) * sizeof(Layout));
+	detector->version.values = palloc(merge->ncolumns * sizeof(Datum));
+	detector->version.nulls = palloc(merge->ncolumns * sizeof(bool));
 	detector->slots = palloc0(list_length(merge->leaves) * sizeof(TupleTableSlot *));
 	detector->values = palloc0((SCD2_DELTA_FIXED + merge->ncolumns) * sizeof(Datum));
 	detector->nulls = palloc0((SCD2_DELTA_FIXED + merge->ncolumns) * sizeof(bool));
-	lay_out_target(detector);
 	lay_out_source(detector, scannable);
 	scd2_create_delta(merge);
 	merge->source_rows = 0;
@@ -918,8 +977,8 @@ scd2_detect_by_hash(Scd2Merge *merge)
 		table_close(detector->leaves[i], NoLock);
 	}
 	UnregisterSnapshot(detector->snapshot);
-	if (detector->entries != NULL)
-		pfree(detector->entries);
+	if (detector->memory != NULL)
+		pfree(detector->memory);
 	MemoryContextSwitchTo(old_context);
 	return !detector->impossible;
 }
