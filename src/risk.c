@@ -274,7 +274,7 @@ flowlens_assess_pull_request_risk(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	RiskFacts	facts;
-	RiskVerdict verdict = {0, false, false};
+	RiskVerdict verdict = {0};
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 	const char *level;

@@ -3,12 +3,16 @@ CREATE FUNCTION flowlens.mark_unprocessed()
 RETURNS trigger AS 'MODULE_PATHNAME', 'flowlens_mark_unprocessed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flowlens.mark_unprocessed() IS
 'Trigger BEFORE INSERT OR UPDATE of each row: sets "processed" to false on insert and on every update that changes another column. An update that sets it to true and changes nothing else but updated_at stands.';
+-- a trigger on our tables only: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.mark_unprocessed() FROM PUBLIC;
 
 CREATE FUNCTION flowlens.sync_work_queue()
 RETURNS trigger AS 'MODULE_PATHNAME', 'flowlens_sync_work_queue' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, flowlens, pg_temp;
 COMMENT ON FUNCTION flowlens.sync_work_queue() IS
 'Trigger AFTER each statement (with transition tables): queues rows whose "processed" is false, removes those whose "processed" became true or that were deleted. Writes work_queue as the owner of the table.';
+-- a trigger on our tables only: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.sync_work_queue() FROM PUBLIC;
 
 CREATE FUNCTION flowlens.claim(queue regclass, batch integer DEFAULT 10, lease interval DEFAULT '1 minute',
     OUT id uuid, OUT version bigint, OUT attempts integer)
