@@ -46,7 +46,7 @@ sub definitions
 	my ($database) = @_;
 	my ($status, $out, $err) = command('pg_dump', '-s', '-n', 'flowlens', '-d', $node->connstr($database));
 	is($status, 0, "pg_dump of $database") or diag($err);
-	# since 15.14 a dump holds a random key; comments and blank lines vary with the extension's presence
+	# since 15.14 a dump holds a random key; comments, blank lines and triggers vary with the extension's presence
 	return join("\n", grep { !/^(--|\\|$)/ && !/EXTENSION/ } split(/\n/, $out));
 }
 
