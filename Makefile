@@ -27,7 +27,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 REGRESS = install privileges partitions github_repo raw_layer staging staging_readmes render_ecosystem dimensions \
 	snapshots snapshots_models snapshots_merge pipeline workflow_trace views \
 	momentum momentum_random momentum_scores momentum_state \
-	scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_tables scd2_versioning scd2_property
+	scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_tables scd2_versioning scd2_foreign scd2_property
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
 ISOLATION_OPTS = --load-extension=plpgsql
