@@ -94,7 +94,7 @@ static SpiStep settle_step = {
 	.expected = SPI_OK_UPDATE
 };
 
-/* Repository objects that differ from the last one, or are the first of a UTC day, feed the raw layer in one call */
+/* Repository objects that differ from the last one, or are the first of a UTC day, feed the raw layer */
 static SpiStep observe_step = {
 	.sql = "WITH best AS ("
 	" SELECT DISTINCT ON (i.github_id) i.* FROM event_repositories i ORDER BY i.github_id, " GUARD_ORDER ", received_at DESC, object_hash DESC"
@@ -104,9 +104,10 @@ static SpiStep observe_step = {
 	"  AND (b.source_time, b.source_rank, b.source_hash) = (r.source_time, r.source_rank, r.source_hash)"
 	"  AND (r.observed_at IS NULL OR (r.observed_at <= b.received_at AND (r.observed_hash <> b.object_hash"
 	"   OR (r.observed_at AT TIME ZONE 'UTC')::date < (b.received_at AT TIME ZONE 'UTC')::date)))"
-	" RETURNING b.object, b.received_at"
-	") SELECT flowlens.store_raw_repos(jsonb_agg(f.object), NULL, max(f.received_at)) FROM fresh f HAVING count(*) > 0",
-	.expected = SPI_OK_SELECT
+	" RETURNING b.github_id, b.object, b.received_at"
+	") INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp)"
+	" SELECT f.github_id, left(coalesce(f.object ->> 'full_name', ''), 255), f.object, f.received_at FROM fresh f",
+	.expected = SPI_OK_INSERT
 };
 
 static SpiStep review_step = {

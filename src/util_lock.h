@@ -16,7 +16,6 @@ typedef enum FlowlensLock
 	FLOWLENS_LOCK_SNAPSHOTS,	/* load_snapshots() */
 	FLOWLENS_LOCK_PIPELINE,		/* registering a pipeline run */
 	FLOWLENS_LOCK_RETENTION,	/* apply_retention() */
-	FLOWLENS_LOCK_DELIVERY,		/* receiving a webhook; object = hash of its id */
 	FLOWLENS_LOCK_EVENTS		/* processing a repository's events; object = hash of its id */
 } FlowlensLock;
 

@@ -12,7 +12,6 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -23,8 +22,6 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "util_days.h"
-#include "util_lock.h"
 #include "util_spi.h"
 #include "webhook.h"
 #include "work_queue.h"
@@ -63,12 +60,14 @@ static SpiStep retry_step = {
 	.expected = SPI_OK_UPDATE
 };
 
+/* Two connections that bring the same delivery at once: the second waits for the first's row in the queue */
 static SpiStep store_step = {
-	.sql = "WITH event AS ("
-	" INSERT INTO flowlens.raw_github_events (delivery_id, received_at, event, action, github_id, payload, body, body_error)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-	") INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at, group_key, last_error)"
-	" VALUES ('flowlens.raw_github_events'::regclass, $1, CASE WHEN $8 IS NULL THEN $9 ELSE 'infinity'::timestamptz END, $2, $5, $8)",
+	.sql = "WITH queued AS ("
+	" INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at, group_key, last_error)"
+	" VALUES ('flowlens.raw_github_events'::regclass, $1, CASE WHEN $8 IS NULL THEN $9 ELSE 'infinity'::timestamptz END, $2, $5, $8)"
+	" ON CONFLICT (queue, id) DO NOTHING RETURNING id"
+	") INSERT INTO flowlens.raw_github_events (delivery_id, received_at, event, action, github_id, payload, body, body_error)"
+	" SELECT q.id, $2, $3, $4, $5, $6, $7, $8 FROM queued q",
 	.nargs = 9, .argtypes = {UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT8OID, JSONBOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_INSERT
 };
@@ -280,8 +279,8 @@ redelivery(Datum delivery_id, TimestampTz received_at)
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) ? 'f' : 'd';
 }
 
-/* Stores a new delivery and puts it into the queue */
-static void
+/* Stores a new delivery and puts it into the queue; returns false when another connection just did */
+static bool
 store_delivery(Datum event, Datum delivery_id, TimestampTz received_at, bytea *bytes)
 {
 	WebhookBody body = {NULL, NULL, NULL, 0};
@@ -307,7 +306,7 @@ store_delivery(Datum event, Datum delivery_id, TimestampTz received_at, bytea *b
 	nulls[5] = body.payload == NULL ? 'n' : ' ';
 	nulls[6] = body.payload == NULL ? ' ' : 'n';
 	nulls[7] = body.error == NULL ? 'n' : ' ';
-	(void) spi_step_run(&store_step, values, nulls);
+	return spi_step_run(&store_step, values, nulls) == 1;
 }
 
 /* Lets an authentic delivery in */
@@ -317,13 +316,12 @@ accept_delivery(Datum event, Datum delivery_id, TimestampTz received_at, bytea *
 	const char *outcome = "accepted";
 	Datum		values[2];
 
-	/* two connections that bring the same delivery at once: the second waits and sees the first */
-	flowlens_lock(FLOWLENS_LOCK_DELIVERY, hash_bytes(DatumGetUUIDP(delivery_id)->data, UUID_LEN));
 	SPI_connect();
 	switch (redelivery(delivery_id, received_at))
 	{
 		case 'n':
-			store_delivery(event, delivery_id, received_at, body);
+			if (!store_delivery(event, delivery_id, received_at, body))
+				outcome = "duplicate";
 			break;
 		case 'f':
 			values[0] = delivery_id;

@@ -294,6 +294,49 @@ CREATE INDEX IF NOT EXISTS idx_commit_checks_commit ON flowlens.commit_checks (r
 CREATE INDEX IF NOT EXISTS idx_deployments_created ON flowlens.deployments (repo_id, environment, created_at);
 CREATE INDEX IF NOT EXISTS idx_work_queue_ready ON flowlens.work_queue (queue, ready_at);
 
+-- Views. Weeks begin on Monday, UTC; hours are medians; what cannot be measured is NULL.
+CREATE OR REPLACE VIEW flowlens.analytics_pull_request_flow AS
+SELECT r.github_id, r.full_name, date_trunc('week', p.created_at AT TIME ZONE 'UTC')::date AS week,
+       count(*) AS opened,
+       count(*) FILTER (WHERE p.state = 'merged') AS merged,
+       count(*) FILTER (WHERE p.state = 'closed') AS closed,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.first_review_at - p.created_at)::double precision / 3600) AS hours_to_first_review,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.first_approval_at - p.created_at)::double precision / 3600) AS hours_to_approval,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM p.merged_at - p.created_at)::double precision / 3600) AS hours_to_merge
+FROM flowlens.pull_requests p JOIN flowlens.repositories r ON r.id = p.repo_id
+WHERE p.created_at IS NOT NULL
+GROUP BY r.github_id, r.full_name, week;
+COMMENT ON VIEW flowlens.analytics_pull_request_flow IS
+'Pull requests by repository and week of opening: how many, how they ended, and median hours from opening to the first review by somebody else, to the first approval and to the merge. NULL where no pull request of the week got there.';
+
+CREATE OR REPLACE VIEW flowlens.analytics_delivery_performance AS
+WITH production AS (
+    SELECT d.repo_id, d.environment, d.created_at, d.succeeded_at, d.failed_at, least(d.succeeded_at, d.failed_at) AS finished_at
+    FROM flowlens.deployments d WHERE d.is_production AND (d.succeeded_at IS NOT NULL OR d.failed_at IS NOT NULL)
+), measure AS (
+    SELECT p.repo_id, p.finished_at AS at, 1 AS finished, (p.succeeded_at IS NOT NULL)::integer AS succeeded, (p.failed_at IS NOT NULL)::integer AS failed,
+           NULL::interval AS lead_time,
+           (SELECT min(n.succeeded_at) FROM production n
+            WHERE n.repo_id = p.repo_id AND n.environment IS NOT DISTINCT FROM p.environment AND n.succeeded_at > p.failed_at) - p.failed_at AS restore_time
+    FROM production p
+    UNION ALL
+    SELECT q.repo_id, d.succeeded_at, 0, 0, 0, d.succeeded_at - q.created_at, NULL
+    FROM flowlens.pull_requests q
+    JOIN flowlens.repositories r ON r.id = q.repo_id AND r.default_branch = q.base_branch
+    CROSS JOIN LATERAL (SELECT min(n.succeeded_at) AS succeeded_at FROM production n WHERE n.repo_id = q.repo_id AND n.created_at >= q.merged_at) d
+    WHERE q.merged_at IS NOT NULL AND d.succeeded_at IS NOT NULL
+)
+SELECT r.github_id, r.full_name, date_trunc('week', m.at AT TIME ZONE 'UTC')::date AS week,
+       sum(m.finished) AS deployments,
+       sum(m.succeeded) / 7.0 AS deployments_per_day,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.lead_time)::double precision / 3600) AS lead_time_hours,
+       sum(m.failed)::double precision / nullif(sum(m.finished), 0) AS change_failure_rate,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.restore_time)::double precision / 3600) AS time_to_restore_hours
+FROM measure m JOIN flowlens.repositories r ON r.id = m.repo_id
+GROUP BY r.github_id, r.full_name, week;
+COMMENT ON VIEW flowlens.analytics_delivery_performance IS
+'Four measures of delivery (DORA) by repository and week, from deployments to production: successful ones per day; median hours from opening a pull request to the first successful deployment begun after its merge into the default branch; share of finished deployments that reported failure or error; median hours from a failure to the next success in the same environment. NULL where nothing was measured.';
+
 -- Payloads are large: lz4 halves the price of a write, and a toast target of 4080 bytes keeps a compressed payload
 -- inside its row (partitions created later get the same).
 DO $storage$
