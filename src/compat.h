@@ -46,4 +46,9 @@ extern int	no_such_variable
  */
 #define COMPILED_REGEX_IS_MALLOCED (PG_VERSION_NUM < 160000)
 
+/* Since 18 a function that does not return is marked in front of its declaration */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 #endif							/* FLOWLENS_COMPAT_H */

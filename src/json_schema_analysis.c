@@ -208,8 +208,7 @@ dispatch_place(const JsonSchemaDispatch *dispatch, const JsonSchemaString *value
 
 /* Adds a branch that accepts a value to the table, which has room */
 static void
-add_dispatch_value(JsonSchemaDispatch *dispatch, const JsonSchemaString *value, int branch,
-				   int branch_count)
+add_dispatch_value(JsonSchemaDispatch *dispatch, const JsonSchemaString *value, int branch)
 {
 	bool		found;
 	int			place = dispatch_place(dispatch, value, &found);
@@ -219,12 +218,16 @@ add_dispatch_value(JsonSchemaDispatch *dispatch, const JsonSchemaString *value, 
 	{
 		memmove(entry + 1, entry, sizeof(*entry) * (dispatch->value_count - place));
 		entry->value = *value;
-		entry->branches = palloc(sizeof(int) * branch_count);
+		entry->branches = palloc(sizeof(int));
 		entry->branch_count = 0;
 		dispatch->value_count++;
 	}
-	if (entry->branch_count == 0 || entry->branches[entry->branch_count - 1] != branch)
-		entry->branches[entry->branch_count++] = branch;
+	else if (entry->branches[entry->branch_count - 1] == branch)
+		return;
+	/* room for a power of two of them */
+	if ((entry->branch_count & (entry->branch_count - 1)) == 0 && entry->branch_count > 0)
+		entry->branches = repalloc(entry->branches, sizeof(int) * 2 * entry->branch_count);
+	entry->branches[entry->branch_count++] = branch;
 }
 
 /* Makes the table by which a property tells the branches apart; NULL when it does not */
@@ -251,7 +254,7 @@ make_dispatch(JsonSchemaBranches *branches, const JsonSchemaString *key, int *ef
 		JsonSchemaEnum *strings = property_strings(branches->branches[i], key, DISPATCH_DEPTH, effort);
 
 		for (j = 0; strings != NULL && j < strings->string_count; j++)
-			add_dispatch_value(dispatch, &strings->strings[j], i, branches->count);
+			add_dispatch_value(dispatch, &strings->strings[j], i);
 	}
 	return dispatch;
 }
@@ -293,7 +296,7 @@ json_schema_analyze(JsonSchemaCompiler *compiler)
 
 		CHECK_FOR_INTERRUPTS();
 		/* entering a schema may matter to a $dynamicRef: no short cuts then */
-		if (compiler->program->dynamic_anchor_count == 0 && is_only_reference(schema))
+		if (compiler->program->dynamic_name_count == 0 && is_only_reference(schema))
 			schema->jump = final_schema(schema);
 		schema->only_types = schema->applicators == NULL && has_no_other_rules(schema);
 		if (schema->applicators != NULL)

@@ -35,19 +35,6 @@ json_schema_reach(JsonSchemaCompiler *compiler, JsonSchemaNode *node)
 	return node->schema;
 }
 
-/* Returns the number of the name of a dynamic anchor */
-int
-json_schema_dynamic_anchor(JsonSchemaCompiler *compiler, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, compiler->dynamic_names)
-		if (strcmp(lfirst(cell), name) == 0)
-			return foreach_current_index(cell);
-	compiler->dynamic_names = lappend(compiler->dynamic_names, pstrdup(name));
-	return list_length(compiler->dynamic_names) - 1;
-}
-
 /* Compiles the keywords of one schema */
 static void
 compile_schema(JsonSchemaCompiler *compiler, JsonSchema *schema)
@@ -83,18 +70,17 @@ compile_schema(JsonSchemaCompiler *compiler, JsonSchema *schema)
 static void
 reach_dynamic_anchors(JsonSchemaCompiler *compiler)
 {
-	ListCell   *resource;
-	ListCell   *name;
+	ListCell   *cell;
 
-	foreach(resource, compiler->resource_list)
-		foreach(name, compiler->dynamic_names)
+	foreach(cell, compiler->dynamic_anchors)
 	{
-		bool		dynamic;
-		JsonSchemaNode *node = json_schema_find_anchor(compiler, lfirst(resource), lfirst(name),
-													   &dynamic);
+		JsonSchemaDynamicAnchor *anchor = lfirst(cell);
 
-		if (node != NULL && dynamic)
-			json_schema_reach(compiler, node)->is_target = true;
+		if (anchor->number >= 0)
+			continue;
+		anchor->number = json_schema_dynamic_number(compiler, anchor->name, false);
+		if (anchor->number >= 0)
+			json_schema_reach(compiler, anchor->node)->is_target = true;
 	}
 }
 
@@ -113,35 +99,57 @@ compile_all(JsonSchemaCompiler *compiler)
 	}
 }
 
-/* Fills the table from dynamic anchors and resources to schemas */
+/* Adds an anchor to the targets of its name; at first their count says how many will come */
 static void
-fill_dynamic_anchors(JsonSchemaCompiler *compiler)
+add_dynamic_target(JsonSchemaDynamicTargets *targets, const JsonSchemaDynamicAnchor *anchor)
+{
+	int			place;
+
+	if (targets->targets == NULL)
+	{
+		targets->targets = palloc(sizeof(JsonSchemaDynamicTarget) * targets->count);
+		targets->count = 0;
+	}
+	/* resources are mostly numbered in the order of their anchors */
+	for (place = targets->count; place > 0; place--)
+	{
+		if (targets->targets[place - 1].resource < anchor->resource)
+			break;
+		targets->targets[place] = targets->targets[place - 1];
+	}
+	targets->targets[place].resource = anchor->resource;
+	targets->targets[place].schema = anchor->node->schema;
+	targets->count++;
+}
+
+/* Lists for each name of dynamic anchors the resources that have one */
+static void
+fill_dynamic_targets(JsonSchemaCompiler *compiler)
 {
 	JsonSchemaProgram *program = compiler->program;
-	int			resources = list_length(compiler->resource_list);
-	int			anchors = list_length(compiler->dynamic_names);
-	int			i;
-	int			j;
+	ListCell   *cell;
 
-	program->resource_count = resources;
-	program->dynamic_anchor_count = anchors;
-	if (anchors == 0)
+	program->resource_count = list_length(compiler->resource_list);
+	program->dynamic_name_count = compiler->dynamic_name_count;
+	if (program->dynamic_name_count == 0)
 		return;
-	program->dynamic_anchors = palloc0(sizeof(JsonSchema *) * anchors * resources);
-	program->scope = palloc0(sizeof(int) * resources);
-	program->in_scope = palloc0(sizeof(bool) * resources);
-	for (i = 0; i < anchors; i++)
-		for (j = 0; j < resources; j++)
-		{
-			bool		dynamic;
-			JsonSchemaNode *node = json_schema_find_anchor(compiler,
-														   list_nth(compiler->resource_list, j),
-														   list_nth(compiler->dynamic_names, i),
-														   &dynamic);
+	program->dynamic_targets = palloc0(sizeof(JsonSchemaDynamicTargets) * program->dynamic_name_count);
+	program->scope = palloc0(sizeof(int) * program->resource_count);
+	program->in_scope = palloc0(sizeof(bool) * program->resource_count);
+	foreach(cell, compiler->dynamic_anchors)
+	{
+		JsonSchemaDynamicAnchor *anchor = lfirst(cell);
 
-			if (node != NULL && dynamic)
-				program->dynamic_anchors[i * resources + j] = node->schema;
-		}
+		if (anchor->number >= 0)
+			program->dynamic_targets[anchor->number].count++;
+	}
+	foreach(cell, compiler->dynamic_anchors)
+	{
+		JsonSchemaDynamicAnchor *anchor = lfirst(cell);
+
+		if (anchor->number >= 0)
+			add_dynamic_target(&program->dynamic_targets[anchor->number], anchor);
+	}
 }
 
 /* Reads what jsonschema_compile() has written into the schema */
@@ -213,7 +221,7 @@ json_schema_compile(const Jsonb *schema, JsonSchemaOptions *options, MemoryConte
 	json_schema_index_document(&compiler, compiler.root);
 	compiler.program->root = json_schema_reach(&compiler, compiler.root);
 	compile_all(&compiler);
-	fill_dynamic_anchors(&compiler);
+	fill_dynamic_targets(&compiler);
 	json_schema_analyze(&compiler);
 	MemoryContextSwitchTo(caller);
 	options->used_resources = compiler.used_resources;

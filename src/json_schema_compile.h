@@ -69,6 +69,15 @@ struct JsonSchemaResource
 	const JsonSchemaDialect *dialect;	/* of it; NULL until needed */
 };
 
+/* A $dynamicAnchor */
+typedef struct JsonSchemaDynamicAnchor
+{
+	const char *name;
+	JsonSchemaNode *node;
+	int			resource;		/* number */
+	int			number;			/* of the name, -1: no $dynamicRef uses it yet */
+} JsonSchemaDynamicAnchor;
+
 struct names_hash;
 
 typedef struct JsonSchemaCompiler
@@ -83,7 +92,9 @@ typedef struct JsonSchemaCompiler
 	struct names_hash *anchors; /* resource number # name to node */
 	List	   *resource_list;	/* by number */
 	List	   *schemas;		/* all JsonSchema, in order of discovery */
-	List	   *dynamic_names;	/* of anchors that a $dynamicRef uses */
+	List	   *dynamic_anchors;	/* all JsonSchemaDynamicAnchor found */
+	struct names_hash *dynamic_names;	/* those that a $dynamicRef uses */
+	int			dynamic_name_count;
 } JsonSchemaCompiler;
 
 /* What a caller of the compiler chooses and gets to know */
@@ -99,7 +110,6 @@ typedef struct JsonSchemaOptions
 extern JsonSchemaProgram *json_schema_compile(const Jsonb *schema, JsonSchemaOptions *options,
 											  MemoryContext context);
 extern JsonSchema *json_schema_reach(JsonSchemaCompiler *compiler, JsonSchemaNode *node);
-extern int	json_schema_dynamic_anchor(JsonSchemaCompiler *compiler, const char *name);
 
 /* json_schema_document.c */
 extern JsonSchemaNode *json_schema_build_document(const JsonSchemaValue *value, const char *uri);
@@ -111,8 +121,8 @@ extern void json_schema_append_token(StringInfo pointer, const char *token, int 
 extern void json_schema_append_path(StringInfo pointer, const JsonSchemaNode *from,
 									const JsonSchemaNode *to);
 extern char *json_schema_node_location(const JsonSchemaNode *node);
-extern void json_schema_invalid(const JsonSchemaNode *node, const char *format,...)
-			pg_attribute_printf(2, 3) pg_attribute_noreturn();
+pg_noreturn extern void json_schema_invalid(const JsonSchemaNode *node, const char *format,...)
+			pg_attribute_printf(2, 3);
 
 /* json_schema_dialects.c */
 extern const JsonSchemaDialect *json_schema_resource_dialect(JsonSchemaCompiler *compiler,
@@ -133,6 +143,7 @@ extern JsonSchemaResource *json_schema_find_resource(JsonSchemaCompiler *compile
 extern JsonSchemaNode *json_schema_find_anchor(JsonSchemaCompiler *compiler,
 											   const JsonSchemaResource *resource,
 											   const char *name, bool *dynamic);
+extern int	json_schema_dynamic_number(JsonSchemaCompiler *compiler, const char *name, bool add);
 extern JsonSchemaNode *json_schema_resolve(JsonSchemaCompiler *compiler, JsonSchemaNode *reference,
 										   char **dynamic_name);
 

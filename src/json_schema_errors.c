@@ -18,29 +18,53 @@
 #define SHOWN_VALUES	10
 #define SHOWN_BYTES		60
 
+/* Lists the frames from the outermost to this one */
+static List *
+list_frames(const JsonSchemaFrame *frame)
+{
+	List	   *frames = NIL;
+	List	   *reversed = NIL;
+	int			i;
+
+	for (; frame != NULL; frame = frame->parent)
+		reversed = lappend(reversed, unconstify(JsonSchemaFrame *, frame));
+	for (i = list_length(reversed) - 1; i >= 0; i--)
+		frames = lappend(frames, list_nth(reversed, i));
+	return frames;
+}
+
 /* Appends the place in the document */
 static void
-append_instance_location(StringInfo location, const JsonSchemaFrame *frame)
+append_instance_location(StringInfo location, List *frames)
 {
-	if (frame->parent != NULL)
-		append_instance_location(location, frame->parent);
-	if (frame->key != NULL)
-		json_schema_append_token(location, frame->key, frame->key_length);
-	else if (frame->index >= 0)
-		appendStringInfo(location, "/%d", frame->index);
+	ListCell   *cell;
+
+	foreach(cell, frames)
+	{
+		const JsonSchemaFrame *frame = lfirst(cell);
+
+		if (frame->key != NULL)
+			json_schema_append_token(location, frame->key, frame->key_length);
+		else if (frame->index >= 0)
+			appendStringInfo(location, "/%d", frame->index);
+	}
 }
 
 /* Appends the way through the schema, references included */
 static void
-append_keyword_location(StringInfo location, const JsonSchemaFrame *frame)
+append_keyword_location(StringInfo location, List *frames)
 {
-	if (frame->parent == NULL)
-		return;
-	append_keyword_location(location, frame->parent);
-	if (frame->reference != NULL)
-		appendStringInfo(location, "/%s", frame->reference);
-	else
-		json_schema_append_path(location, frame->parent->schema->node, frame->schema->node);
+	ListCell   *cell;
+
+	foreach(cell, frames)
+	{
+		const JsonSchemaFrame *frame = lfirst(cell);
+
+		if (frame->reference != NULL)
+			appendStringInfo(location, "/%s", frame->reference);
+		else if (frame->parent != NULL)
+			json_schema_append_path(location, frame->parent->schema->node, frame->schema->node);
+	}
 }
 
 /* Hands one violation to the callback; append_name: the keyword is one of the schema's own */
@@ -53,12 +77,13 @@ send_error(JsonSchemaRun *run, const JsonSchemaFrame *frame, const char *name, b
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	StringInfoData instance;
 	StringInfoData keyword;
+	List	   *frames = list_frames(frame);
 	JsonSchemaError error;
 
 	initStringInfo(&instance);
-	append_instance_location(&instance, frame);
+	append_instance_location(&instance, frames);
 	initStringInfo(&keyword);
-	append_keyword_location(&keyword, frame);
+	append_keyword_location(&keyword, frames);
 	error.absolute_keyword_location = json_schema_node_location(frame->schema->node);
 	if (append_name)
 	{

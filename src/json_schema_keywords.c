@@ -271,7 +271,7 @@ static const JsonSchemaKeyword keywords[] = {
 	{"const", ALL, CHECK, JSON_SCHEMA_NO_CHILDREN, compile_const},
 	{"contains", ALL, APPLY, JSON_SCHEMA_ONE, json_schema_compile_contains},
 	{"definitions", ALL, CORE, JSON_SCHEMA_MAP, NULL},
-	{"dependencies", OLD, APPLY, JSON_SCHEMA_MAP_OR_NAMES, json_schema_compile_dependencies},
+	{"dependencies", ALL, APPLY, JSON_SCHEMA_MAP_OR_NAMES, json_schema_compile_dependencies},
 	{"dependentRequired", NEW, CHECK, JSON_SCHEMA_NO_CHILDREN, json_schema_compile_dependencies},
 	{"dependentSchemas", NEW, APPLY, JSON_SCHEMA_MAP, json_schema_compile_dependencies},
 	{"else", FROM_07, APPLY, JSON_SCHEMA_ONE, NULL},

@@ -31,7 +31,7 @@ add_reference(JsonSchemaContext *context, JsonSchemaNode *value, const char *key
 	reference->target = json_schema_reach(context->compiler, target);
 	reference->target->is_target = true;
 	reference->dynamic_anchor = dynamic && anchor != NULL ?
-		json_schema_dynamic_anchor(context->compiler, anchor) : -1;
+		json_schema_dynamic_number(context->compiler, anchor, true) : -1;
 	rules->reference_count++;
 }
 

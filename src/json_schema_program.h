@@ -178,13 +178,27 @@ struct JsonSchema
 	uint8		mark;			/* of the search for endless loops */
 };
 
+/* One resource that has a dynamic anchor of a name */
+typedef struct JsonSchemaDynamicTarget
+{
+	int			resource;
+	JsonSchema *schema;
+} JsonSchemaDynamicTarget;
+
+/* All of them, sorted by resource */
+typedef struct JsonSchemaDynamicTargets
+{
+	JsonSchemaDynamicTarget *targets;
+	int			count;
+} JsonSchemaDynamicTargets;
+
 struct JsonSchemaProgram
 {
 	MemoryContext context;		/* holds everything of the program */
 	JsonSchema *root;
 	int			resource_count;
-	int			dynamic_anchor_count;	/* names that a $dynamicRef uses */
-	JsonSchema **dynamic_anchors;	/* [anchor * resource_count + resource] */
+	int			dynamic_name_count; /* names of anchors that a $dynamicRef uses */
+	JsonSchemaDynamicTargets *dynamic_targets;	/* of each name */
 	int		   *scope;			/* room for the validator: resources entered */
 	bool	   *in_scope;		/* the same as a set */
 };

@@ -23,6 +23,7 @@ typedef struct NameEntry
 	const char *key;
 	void	   *target;
 	bool		dynamic;		/* set by $dynamicAnchor */
+	int			number;			/* of the name of a dynamic anchor */
 	char		status;
 } NameEntry;
 
@@ -90,6 +91,39 @@ add_anchor(JsonSchemaCompiler *compiler, JsonSchemaResource *resource, JsonSchem
 		json_schema_invalid(name, "anchor \"%s\" is used twice", text);
 	entry->target = node;
 	entry->dynamic = dynamic || (found && entry->dynamic);
+	if (dynamic)
+	{
+		JsonSchemaDynamicAnchor *anchor = palloc(sizeof(JsonSchemaDynamicAnchor));
+
+		anchor->name = text;
+		anchor->node = node;
+		anchor->resource = resource->number;
+		anchor->number = -1;
+		compiler->dynamic_anchors = lappend(compiler->dynamic_anchors, anchor);
+	}
+}
+
+/* Returns the number of a dynamic anchor's name; -1 unless some $dynamicRef uses it or add is set */
+int
+json_schema_dynamic_number(JsonSchemaCompiler *compiler, const char *name, bool add)
+{
+	NameEntry  *entry;
+	bool		found;
+
+	if (compiler->dynamic_names == NULL)
+		compiler->dynamic_names = names_create(CurrentMemoryContext, 32, NULL);
+	if (!add)
+	{
+		entry = names_lookup(compiler->dynamic_names, name);
+		return entry != NULL ? entry->number : -1;
+	}
+	entry = names_insert(compiler->dynamic_names, name, &found);
+	if (!found)
+	{
+		entry->key = pstrdup(name);
+		entry->number = compiler->dynamic_name_count++;
+	}
+	return entry->number;
 }
 
 /* Reads $id; returns the resource that the node belongs to */
@@ -289,9 +323,11 @@ json_schema_find_anchor(JsonSchemaCompiler *compiler, const JsonSchemaResource *
 						const char *name, bool *dynamic)
 {
 	NameEntry  *entry = NULL;
+	char	   *key = psprintf("%d#%s", resource->number, name);
 
 	if (compiler->anchors != NULL)
-		entry = names_lookup(compiler->anchors, psprintf("%d#%s", resource->number, name));
+		entry = names_lookup(compiler->anchors, key);
+	pfree(key);
 	*dynamic = entry != NULL && entry->dynamic;
 	return entry != NULL ? entry->target : NULL;
 }

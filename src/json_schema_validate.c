@@ -81,11 +81,11 @@ apply_evaluated_keywords(JsonSchemaRun *run, const JsonSchema *schema, const Jso
 		valid &= json_schema_check_enum(run, schema->values, value, frame);
 	if (schema->constant != NULL)
 		valid &= json_schema_check_enum(run, schema->constant, value, frame);
-	if (!valid && (run->report == NULL || run->stopped))
+	if (!valid && !json_schema_goes_on(run))
 		return false;
 	if (!check_kind(run, schema, value, evaluated, frame))
 		valid = false;
-	if (schema->applicators == NULL || (!valid && (run->report == NULL || run->stopped)))
+	if (schema->applicators == NULL || (!valid && !json_schema_goes_on(run)))
 		return valid;
 	return json_schema_check_applicators(run, schema->applicators, value, evaluated, frame) && valid;
 }
@@ -161,7 +161,7 @@ json_schema_apply(JsonSchemaRun *run, const JsonSchema *schema, const JsonSchema
 		CHECK_FOR_INTERRUPTS();
 	if (schema->jump != NULL && run->report == NULL)
 		schema = schema->jump;
-	if (run->program->dynamic_anchor_count > 0 && !run->program->in_scope[schema->resource])
+	if (run->program->dynamic_name_count > 0 && !run->program->in_scope[schema->resource])
 		return apply_in_new_scope(run, schema, value, evaluated, frame);
 	if (unlikely(run->steps > run->patience) && schema->is_target)
 		return json_schema_apply_remembered(run, schema, value, evaluated, frame);
@@ -237,7 +237,7 @@ run_program(JsonSchemaProgram *program, const Jsonb *document, JsonSchemaErrorCa
 	run.report_argument = argument;
 	run.patience = PATIENCE_STEPS + PATIENCE_PER_BYTE * (uint64) VARSIZE(document);
 	/* an error may have left an earlier run unfinished */
-	if (program->dynamic_anchor_count > 0)
+	if (program->dynamic_name_count > 0)
 		memset(program->in_scope, 0, sizeof(bool) * program->resource_count);
 	root.schema = program->root;
 	root.index = -1;

@@ -126,6 +126,13 @@ extern char *json_schema_describe_types(uint8 types);
 extern char *json_schema_describe_enum(const JsonSchemaEnum *allowed);
 extern char *json_schema_describe_number(Numeric number);
 
+/* Says whether, after a violation, further ones are wanted */
+static inline bool
+json_schema_goes_on(const JsonSchemaRun *run)
+{
+	return run->report != NULL && !run->stopped;
+}
+
 /* Marks the member at a position */
 static inline void
 json_schema_evaluated_add(JsonSchemaEvaluated *evaluated, int position)

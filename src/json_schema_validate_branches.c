@@ -8,6 +8,27 @@
 #include "compat.h"
 #include "json_schema_validate.h"
 
+/* Returns the schema that a resource offers to a $dynamicRef, or NULL */
+static const JsonSchema *
+find_dynamic_target(const JsonSchemaDynamicTargets *targets, int resource)
+{
+	int			low = 0;
+	int			high = targets->count;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (targets->targets[middle].resource == resource)
+			return targets->targets[middle].schema;
+		if (targets->targets[middle].resource > resource)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
 /*
  * Finds where a $dynamicRef leads: to the outermost resource entered on the
  * way here that has the anchor.
@@ -16,13 +37,17 @@ static const JsonSchema *
 dynamic_target(const JsonSchemaRun *run, const JsonSchemaReference *reference)
 {
 	const JsonSchemaProgram *program = run->program;
-	JsonSchema **anchors = program->dynamic_anchors +
-		reference->dynamic_anchor * program->resource_count;
 	int			i;
 
 	for (i = 0; i < run->scope_size; i++)
-		if (anchors[program->scope[i]] != NULL)
-			return anchors[program->scope[i]];
+	{
+		const JsonSchema *target =
+			find_dynamic_target(&program->dynamic_targets[reference->dynamic_anchor],
+								program->scope[i]);
+
+		if (target != NULL)
+			return target;
+	}
 	return reference->target;
 }
 
@@ -44,7 +69,7 @@ check_references(JsonSchemaRun *run, const JsonSchemaApplicators *rules,
 		if (!json_schema_apply_here(run, target, value, evaluated, frame, reference->keyword))
 		{
 			valid = false;
-			if (run->report == NULL || run->stopped)
+			if (!json_schema_goes_on(run))
 				return false;
 		}
 	}
@@ -63,7 +88,7 @@ check_all_of(JsonSchemaRun *run, const JsonSchemaBranches *branches, const JsonS
 		if (!json_schema_apply_here(run, branches->branches[i], value, evaluated, frame, NULL))
 		{
 			valid = false;
-			if (run->report == NULL || run->stopped)
+			if (!json_schema_goes_on(run))
 				return false;
 		}
 	return valid;
@@ -243,7 +268,7 @@ json_schema_check_applicators(JsonSchemaRun *run, const JsonSchemaApplicators *r
 {
 	bool		valid = check_references(run, rules, value, evaluated, frame);
 
-#define GO_ON	(valid || (run->report != NULL && !run->stopped))
+#define GO_ON	(valid || json_schema_goes_on(run))
 	if (rules->all_of.count > 0 && GO_ON)
 		valid &= check_all_of(run, &rules->all_of, value, evaluated, frame);
 	if (rules->any_of.count > 0 && GO_ON)

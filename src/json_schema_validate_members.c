@@ -54,7 +54,7 @@ check_patterns(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 									  cursor->key, cursor->key_length, -1))
 		{
 			*valid = false;
-			if (run->report == NULL || run->stopped)
+			if (!json_schema_goes_on(run))
 				break;
 		}
 	}
@@ -86,9 +86,9 @@ check_other_rules(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 
 	if (rules->names != NULL)
 		valid = check_name(run, rules, cursor, frame);
-	if (rules->pattern_count > 0 && (valid || run->report != NULL))
+	if (rules->pattern_count > 0 && (valid || json_schema_goes_on(run)))
 		described |= check_patterns(run, rules, cursor, member, frame, &valid);
-	if (!described && rules->additional != NULL && (valid || run->report != NULL) && !run->stopped)
+	if (!described && rules->additional != NULL && (valid || json_schema_goes_on(run)))
 	{
 		valid &= json_schema_apply_member(run, rules->additional, member, frame,
 										  cursor->key, cursor->key_length, -1);
@@ -135,10 +135,10 @@ walk_properties(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 		if (schema != NULL && !json_schema_apply_member(run, schema, &member, frame, cursor.key,
 														cursor.key_length, -1))
 			valid = false;
-		if (every_member && (valid || (run->report != NULL && !run->stopped)) &&
+		if (every_member && (valid || json_schema_goes_on(run)) &&
 			!check_other_rules(run, rules, &cursor, &member, schema != NULL, evaluated, frame))
 			valid = false;
-		if (!valid && (run->report == NULL || run->stopped))
+		if (!valid && !json_schema_goes_on(run))
 			return false;
 	}
 	if (found < rules->required_count)
@@ -170,7 +170,7 @@ search_properties(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 										   property->key.data, property->key.length, -1))
 		{
 			valid = false;
-			if (run->report == NULL || run->stopped)
+			if (!json_schema_goes_on(run))
 				return false;
 		}
 	}
@@ -217,7 +217,7 @@ check_dependencies(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 			check_dependency(run, dependency, object, evaluated, frame))
 			continue;
 		valid = false;
-		if (run->report == NULL || run->stopped)
+		if (!json_schema_goes_on(run))
 			return false;
 	}
 	return valid;
@@ -244,7 +244,7 @@ json_schema_check_object(JsonSchemaRun *run, const JsonSchemaObjectRules *rules,
 		valid &= search_properties(run, rules, value, frame);
 	else
 		valid &= walk_properties(run, rules, value, evaluated, frame);
-	if (rules->dependency_count > 0 && (valid || (run->report != NULL && !run->stopped)))
+	if (rules->dependency_count > 0 && (valid || json_schema_goes_on(run)))
 		valid &= check_dependencies(run, rules, value, evaluated, frame);
 	return valid;
 }
@@ -269,7 +269,7 @@ check_items(JsonSchemaRun *run, const JsonSchemaArrayRules *rules, const JsonSch
 									  &item, frame, NULL, 0, i))
 		{
 			valid = false;
-			if (run->report == NULL || run->stopped)
+			if (!json_schema_goes_on(run))
 				return false;
 		}
 	}
@@ -312,6 +312,7 @@ check_contains(JsonSchemaRun *run, const JsonSchemaArrayRules *rules, const Json
 static int
 compare_items(const void *a, const void *b)
 {
+	CHECK_FOR_INTERRUPTS();
 	return json_schema_compare_values(a, b);
 }
 
@@ -360,9 +361,9 @@ json_schema_check_array(JsonSchemaRun *run, const JsonSchemaArrayRules *rules,
 							  rules->max_items);
 	if (rules->prefix_count > 0 || rules->rest != NULL)
 		valid &= check_items(run, rules, value, evaluated, frame);
-	if (rules->contains != NULL && (valid || (run->report != NULL && !run->stopped)))
+	if (rules->contains != NULL && (valid || json_schema_goes_on(run)))
 		valid &= check_contains(run, rules, value, evaluated, frame);
-	if (rules->unique && (valid || (run->report != NULL && !run->stopped)))
+	if (rules->unique && (valid || json_schema_goes_on(run)))
 		valid &= check_unique(run, value, frame);
 	return valid;
 }
@@ -390,7 +391,7 @@ json_schema_check_unevaluated(JsonSchemaRun *run, const JsonSchema *schema,
 									 keyed ? cursor.key_length : 0, keyed ? -1 : position))
 			continue;
 		valid = false;
-		if (run->report == NULL || run->stopped)
+		if (!json_schema_goes_on(run))
 			return false;
 	}
 	return valid;
