@@ -514,6 +514,7 @@ back_reference_node(Parser *parser, int group)
 	Node	   *node = new_node(parser, JSON_SCHEMA_NODE_BACK_REFERENCE);
 
 	node->group = group;
+	parser->has_references = true;
 	return node;
 }
 
@@ -583,11 +584,7 @@ parse_atom_escape(Parser *parser)
 static Node *
 adopt(Node *parent, Node *child)
 {
-	if (parent != child)
-	{
-		parent->child = child;
-		child->parent = parent;
-	}
+	parent->child = child;
 	return parent;
 }
 
@@ -713,9 +710,8 @@ parse_quantifier(Parser *parser, Node *node)
 		fail(parser, "The limits of the repetition are out of order");
 		return NULL;
 	}
-	/* whether the repetition is greedy does not change whether there is a match */
-	read_char(parser, '?');
 	repeat = new_node(parser, JSON_SCHEMA_NODE_REPEAT);
+	repeat->lazy = read_char(parser, '?');
 	repeat->min = min;
 	repeat->max = max;
 	return adopt(repeat, node);
@@ -796,16 +792,9 @@ append(Node **first, Node **last, Node *child)
 static Node *
 join(Parser *parser, JsonSchemaPatternNodeType type, Node *first, bool several)
 {
-	Node	   *node;
-	Node	   *child;
-
 	if (!several || parser->arena.allocate == NULL)
 		return first;
-	node = new_node(parser, type);
-	node->child = first;
-	for (child = first; child != NULL; child = child->next)
-		child->parent = node;
-	return node;
+	return adopt(new_node(parser, type), first);
 }
 
 /* Reads terms up to "|", ")" or the end */
