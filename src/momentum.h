@@ -37,8 +37,7 @@ typedef struct MomentumModel
 	double		score_rate;		/* steepness of the score in [0, 1) */
 
 	/* derived by momentum_model_prepare() */
-	double		day_weight[MOMENTUM_WINDOW_DAYS];	/* of the day that ends at this age */
-	double		reach[MOMENTUM_SLOTS];	/* sum of the day weights of the n newest days */
+	double		reach[MOMENTUM_SLOTS];	/* sum of the weights of the n newest days */
 } MomentumModel;
 
 extern void momentum_model_init(MomentumModel *model);
@@ -149,8 +148,19 @@ typedef struct MomentumSums
 	double		last_log;		/* log gain of the newest interval */
 } MomentumSums;
 
+/* Adds the interval of so many days that ends where the last one began */
+static inline void
+momentum_sums_add(MomentumSums *sums, const MomentumModel *model, int days, double log_gain)
+{
+	int			start = sums->age + days;
+
+	if (sums->age == sums->first_age)
+		sums->last_log = log_gain;
+	sums->weighted += (model->reach[start] - model->reach[sums->age]) * log_gain;
+	sums->age = start;
+}
+
 extern double momentum_log_gain(int64_t gain, int days);
-extern void momentum_sums_add(MomentumSums *sums, const MomentumModel *model, int days, double log_gain);
 extern double momentum_of_sums(const MomentumSums *sums, const MomentumModel *model);
 extern double momentum_of_single(const MomentumModel *model, int age, int created_age, int64_t stars);
 

@@ -247,7 +247,7 @@ test_models(void)
 
 	momentum_model_init(&model);
 	ok(momentum_model_prepare(&model) == NULL, "the default model is in range");
-	ok(fabs(model.reach[30] - 9.6) < 0.02 && model.day_weight[0] == 1, "kernel of the default model");
+	ok(fabs(model.reach[30] - 9.6) < 0.02 && model.reach[1] == 1, "kernel of the default model");
 	model.window_days = 1;
 	ok(momentum_model_prepare(&model) == NULL, "a window of one day");
 	model.window_days = 31;
