@@ -613,7 +613,7 @@ run(Machine *machine, int next, int place)
 bool
 json_schema_backtrack_matches(const JsonSchemaBacktrack *program, const unsigned int *text, int length)
 {
-	Machine		machine = {program, text, length};
+	Machine		machine = {.program = program, .text = text, .length = length};
 	bool		matches = false;
 	int			place;
 	int			i;

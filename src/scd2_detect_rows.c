@@ -98,7 +98,7 @@ hash_key(Scd2Detector *detector, Scd2Layout *layout, TupleTableSlot *slot)
 		if (!column->image_is_equality)
 			value = FunctionCall2Coll(&column->hash_function, column->collation, value,
 									  Int64GetDatum((int64) hash));
-		hash = scd2_hash_value(value, column->image_is_equality ? column->typlen : sizeof(uint64),
+		hash = scd2_hash_value(value, column->image_is_equality ? column->typlen : (int) sizeof(uint64),
 							   column->image_is_equality ? column->typbyval : true, hash);
 	}
 	return hash;
