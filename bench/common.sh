@@ -141,3 +141,24 @@ FROM bench.medians a, bench.medians b
 WHERE a.benchmark = :'benchmark' AND b.benchmark = a.benchmark AND a.variant = :'above' AND b.variant = :'below';
 SQL
 }
+
+# --- data of several benchmarks ---------------------------------------------
+
+history=''          # set once it is there
+
+# Repositories, their dimension, facts of all days but the last, staged answers of the last one
+create_history() {
+    local day
+    [ -z "$history" ] || return 0
+    say "generating $repositories repositories, $((days - 1)) days of facts, one day of answers"
+    {
+        echo "CALL bench.create_repositories($repositories);"
+        echo "VACUUM ANALYZE flowlens.dim_repositories, flowlens.dim_languages, bench.repositories;"
+        for day in $(seq 0 $((days - 2))); do
+            echo "CALL bench.create_facts($day, $([ "$day" = $((days - 2)) ] && echo true || echo false));"
+        done
+        echo "CALL bench.stage_day($((days - 1)), false);"
+        echo "VACUUM ANALYZE flowlens.fact_repo_snapshots, flowlens.stg_repos_validated;"
+    } | bench_sql >/dev/null
+    history=1
+}
