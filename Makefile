@@ -11,24 +11,30 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/util_lock.sql \
 	src/install.sql \
 	src/partitions.sql \
+	src/json_schema.sql \
 	src/github_repo.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
 	src/momentum.sql \
+	src/momentum_backtest.sql \
 	src/scd2.sql \
 	src/render_ecosystem.sql \
 	src/dimensions.sql \
 	src/snapshots.sql \
 	src/workflow_trace.sql \
 	src/pipeline.sql \
-	src/json_schema.sql \
+	src/work_queue.sql \
+	src/webhook.sql \
+	src/risk.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
 REGRESS  = install privileges
-REGRESS += partitions github_repo raw_layer staging staging_readmes render_ecosystem dimensions
+REGRESS += partitions github_repo raw_layer staging staging_rules staging_readmes render_ecosystem dimensions
 REGRESS += snapshots snapshots_models snapshots_merge pipeline workflow_trace views
-REGRESS += momentum momentum_random momentum_scores momentum_state
+REGRESS += momentum momentum_random momentum_scores momentum_state momentum_backtest
+REGRESS += work_queue webhook_setup webhook webhook_order risk delivery
+REGRESS += scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_tables scd2_versioning scd2_foreign scd2_property
 REGRESS += json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
 	json_schema_references json_schema_dynamic json_schema_unevaluated json_schema_drafts json_schema_compile \
 	json_schema_errors json_schema_functions json_schema_hostile json_schema_formats json_schema_patterns
@@ -38,7 +44,7 @@ ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))
 ISOLATION_OPTS = --load-extension=plpgsql
 
 PG_CPPFLAGS = -DFLOWLENS_VERSION='"$(EXTVERSION)"'
-PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare -fvisibility=hidden
+PG_CFLAGS   = -Wextra -Wno-unused-parameter
 EXTRA_CLEAN = $(DATA_built) src/schema_files.h results tmp_check output_iso log
 
 PG_CONFIG ?= pg_config
@@ -47,6 +53,7 @@ include $(PGXS)
 
 # Only the functions that SQL names leave the library; servers before 16 do not mark them by themselves.
 override CPPFLAGS += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
+override CFLAGS += -fvisibility=hidden
 
 $(DATA_built): $(SQL_PARTS) $(EXTENSION).control
 	cat $(SQL_PARTS) > $@

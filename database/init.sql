@@ -10,6 +10,7 @@
 \ir schema/03_analytics_layer.sql
 \ir schema/04_views.sql
 \ir schema/05_workflow_traces.sql
+\ir schema/06_flowlens.sql
 
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')) AS tables, count(*) FILTER (WHERE relkind = 'v') AS views
 FROM pg_class

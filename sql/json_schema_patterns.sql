@@ -55,12 +55,16 @@ FROM (VALUES ('^a+?$', 'aaa'), ('\bb', 'a b'), ('\bb', 'ab'), ('\Bb', 'ab'), ('\
 	('(?<!a)b', 'ab'), ('(?<!a)b', 'cb'), ('^(?=.*\d)(?=.*[a-z]).{4,8}$', 'abc1'), ('^(?=.*\d)(?=.*[a-z]).{4,8}$', 'abcd'), ('^(?!.*--)[a-z-]+$', 'a-b'), ('^(?!.*--)[a-z-]+$', 'a--b')) v(pattern, instance)
 ORDER BY pattern COLLATE "C", instance COLLATE "C";
 
--- references: of what took part, of what cannot have yet, beside empty iterations
+-- references: of what took part or did not, of what cannot have yet, what is tried otherwise, in both directions
 SELECT pattern, left(instance, 12) AS instance, pg_temp.matches(pattern, instance) AS match
 FROM (VALUES ('^(a|b)\1$', 'aa'), ('^(a|b)\1$', 'ab'), ('^(?<x>a|b)\k<x>$', 'bb'), ('^(a|b)+\1$', 'abb'), ('^(a|b)+\1$', 'aba'), ('^\1(a)$', 'a'), ('^(a\1)$', 'a'), ('^(?:(a)|\1b)$', 'b'), ('^(?!(a))\1b$', 'b'),
-	('^(?:(a)\1|b){2}$', 'aab'), ('^(?:(a)\1|b){300}$', repeat('aab', 150)), ('^(?:(a)\1|b){300}$', repeat('aab', 149)), ('^(a?)(?:\1\1){2}x$', 'x'), ('$|(.)\1b', 'bcba'), ('^(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)\10$', 'abcdefghijj')) v(pattern, instance)
+	('^(?:(a)\1|b){2}$', 'aab'), ('^(?:(a)\1|b){300}$', repeat('aab', 150)), ('^(?:(a)\1|b){300}$', repeat('aab', 149)), ('^(a?)(?:\1\1){2}x$', 'x'), ('$|(.)\1b', 'bcba'), ('^(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)\10$', 'abcdefghijj'), ('^(a)?\1b$', 'b'), ('^(a)?\1b$', 'ab'), ('^(?:(a)|b)*\1$', 'abb'), ('^(?:(a)|b)*\1$', 'aba'), ('^(?:(a)|b)*\1$', 'aa'),
+	('^(?:(a+)a*)b\1$', 'aaba'), ('^(.+){3}\1$', 'abababa'), ('^(?!.*(.)\1)', 'abcb'), ('^(?!.*(.)\1)', 'abbc'), ('(?<=(\d)(\d))\2\1x', '1221x'), ('(?<=(\d)(\d))\2\1x', '1212x'),
+	('(?<=\1(\d))x', '11x'), ('(?<=\1(\d))x', '12x'), ('^(?=(a+?))\1b', 'aab'), ('^(?=(a+))\1b', 'aab'), ('^(?:a?){3}()\1$', 'aa'), ('^(["'']).*\1$', '"it''s"'), ('^(["'']).*\1$', '"it''')) v(pattern, instance)
 ORDER BY pattern COLLATE "C", instance COLLATE "C";
-SELECT pattern, pg_temp.complaint(pattern) FROM unnest('{(a)?\\1, (a)*\\1, (?:(a)|b)\\1, (a?)+\\1, (?=(a))\\1, (a)(?=\\1), (?<=(a)\\1)b}'::text[]) pattern ORDER BY pattern COLLATE "C";
+-- one that takes too long is given up, one of a long text is not
+SELECT pg_temp.matches('^(a|a)*(b)\2$', repeat('a', 100));
+SELECT pg_temp.matches('^(.).*\1$', repeat('ab', 50000) || 'a') AS longest, pg_temp.matches('^(?:(a)b)*\1$', repeat('ab', 50000) || 'a') AS iterated;
 
 -- simple patterns are matched without the engine; an empty lookahead sends the same pattern there
 SELECT count(*) AS compared, count(*) FILTER (WHERE pg_temp.matches(pattern, instance)) AS matched,

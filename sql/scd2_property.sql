@@ -1,7 +1,10 @@
 -- Random histories against an oracle that looks at every point in time.
--- Each key of a round is one history; SCD2_HISTORIES in the environment asks for more of them.
-\set histories 400
-\getenv histories SCD2_HISTORIES
+-- Each key of a round is one history: some hundred of them, 10,000 in the long tests.
+\set histories 320
+\getenv long FLOWLENS_LONG
+\if :{?long}
+\set histories 10000
+\endif
 SET client_min_messages = warning;
 CREATE SCHEMA scd2_property;
 SET search_path = scd2_property;
@@ -138,9 +141,26 @@ END $$;
 
 SELECT setseed(0.42);
 
-SELECT count(*) AS differences, min(result) AS first
-FROM generate_series(1, (:histories + 159) / 160) n,
-    LATERAL (SELECT n, round_noted() AS result UNION ALL SELECT n, round_unnoted()
-        UNION ALL SELECT n, round_extracts(true) UNION ALL SELECT n, round_extracts(false)) r;
+-- each detector does half of the rounds
+CREATE PROCEDURE run_rounds(rounds int) LANGUAGE plpgsql AS $$
+DECLARE
+    first text;
+    differences bigint := 0;
+    result text;
+BEGIN
+    FOR n IN 1 .. rounds LOOP
+        PERFORM set_config('flowlens.scd2_detector', CASE n % 2 WHEN 0 THEN 'hash' ELSE 'join' END, false);
+        FOR result IN SELECT round_noted() UNION ALL SELECT round_unnoted()
+            UNION ALL SELECT round_extracts(true) UNION ALL SELECT round_extracts(false) LOOP
+            first := coalesce(first, result);
+            differences := differences + 1;
+        END LOOP;
+        COMMIT;
+    END LOOP;
+    RAISE NOTICE 'differences: %, first: %', differences, first;
+END $$;
+SET client_min_messages = notice;
+CALL run_rounds((:histories + 159) / 160);
+SET client_min_messages = warning;
 
 DROP SCHEMA scd2_property CASCADE;

@@ -9,6 +9,8 @@
 
 #include "compat.h"
 #include "scd2.h"
+#include "webhook.h"
+#include "work_queue.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = "flowlens_trender", .version = FLOWLENS_VERSION);
@@ -23,5 +25,7 @@ void
 _PG_init(void)
 {
 	scd2_init();
+	webhook_init();
+	work_queue_init();
 	MarkGUCPrefixReserved("flowlens");
 }

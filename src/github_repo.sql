@@ -26,11 +26,11 @@ RETURNS flowlens.github_repo AS 'MODULE_PATHNAME', 'flowlens_project_github_repo
 COMMENT ON FUNCTION flowlens.project_github_repo(jsonb, text, timestamptz) IS
 'Reads a repository answer of GitHub in one pass: typed columns, or all rules that it broke. source_language ''render'' marks the Render ecosystem and sets the language. Not strict: a missing source is usual.';
 
-CREATE FUNCTION flowlens.validate_github_repo(api_response jsonb, as_of timestamptz DEFAULT now())
+CREATE FUNCTION flowlens.github_repo_errors(api_response jsonb, as_of timestamptz)
 RETURNS TABLE (instance_location text, keyword text, error text)
-AS 'MODULE_PATHNAME', 'flowlens_validate_github_repo' LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION flowlens.validate_github_repo(jsonb, timestamptz) IS
-'The rules that a repository answer breaks, one row each: JSON Pointer, JSON Schema keyword, message. No row means that it is valid. Rules: id a positive integer; full_name owner/name; language present; stargazers_count >= 0; created_at and updated_at timestamps, created_at at most a day after updated_at, nothing more than a day after "as_of"; optional fields of the right type.';
+AS 'MODULE_PATHNAME', 'flowlens_github_repo_errors' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION flowlens.github_repo_errors(jsonb, timestamptz) IS
+'The built-in rules that a repository answer breaks, one row each: JSON Pointer, JSON Schema keyword, message. Rules: id a positive integer; full_name owner/name; language present; stargazers_count >= 0; created_at and updated_at timestamps, created_at at most a day after updated_at, nothing more than a day after "as_of"; optional fields of the right type.';
 
 CREATE FUNCTION flowlens.github_repo_id(api_response jsonb)
 RETURNS bigint AS 'MODULE_PATHNAME', 'flowlens_github_repo_id' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

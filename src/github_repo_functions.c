@@ -209,11 +209,11 @@ flowlens_project_github_repo(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
 
-PG_FUNCTION_INFO_V1(flowlens_validate_github_repo);
+PG_FUNCTION_INFO_V1(flowlens_github_repo_errors);
 
 /* SQL: one row (instance_location, keyword, error) per broken rule */
 Datum
-flowlens_validate_github_repo(PG_FUNCTION_ARGS)
+flowlens_github_repo_errors(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	GithubRepo	repo;

@@ -37,10 +37,8 @@ typedef struct JsonSchemaPatternNode
 	int			group;			/* number of the group, 0 when it captures nothing */
 	int			min;
 	int			max;
-	int			number;			/* place in the order of the source, set when references are resolved */
-	int			last_number;	/* place of the last descendant */
+	bool		lazy;			/* of *?, +?, ?? and {}? */
 	JsonSchemaSet set;
-	struct JsonSchemaPatternNode *parent;
 	struct JsonSchemaPatternNode *child;	/* first child */
 	struct JsonSchemaPatternNode *next;	/* next child of the parent */
 } JsonSchemaPatternNode;
@@ -55,6 +53,7 @@ typedef struct JsonSchemaPatternParser
 	int			depth;
 	int			group_count;	/* of the whole pattern */
 	int			groups_opened;	/* of what has been read */
+	bool		has_references; /* among what has been read */
 	int			name_count;
 	struct
 	{

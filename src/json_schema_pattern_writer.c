@@ -29,8 +29,6 @@ typedef JsonSchemaPatternNode Node;
 typedef struct Writer
 {
 	StringInfoData text;
-	int		   *numbers;		/* per group its number in the text, 0 before it is written */
-	int			group_count;	/* in the text */
 	const char *error;
 } Writer;
 
@@ -43,7 +41,7 @@ is_empty_only(const Node *node)
 	const Node *child;
 
 	check_stack_depth();
-	if (node->type == JSON_SCHEMA_NODE_SET || node->type == JSON_SCHEMA_NODE_BACK_REFERENCE)
+	if (node->type == JSON_SCHEMA_NODE_SET)
 		return false;
 	if (node->type == JSON_SCHEMA_NODE_LOOK)
 		return true;
@@ -55,17 +53,17 @@ is_empty_only(const Node *node)
 	return true;
 }
 
-/* Returns how many nodes there are with those that repetitions add, up to a number far above the limit */
+/* Returns how many nodes there are, or with those that repetitions add, up to a number far above the limit */
 static int64
-count_nodes(const Node *node)
+count_nodes(const Node *node, bool with_added)
 {
 	const Node *child;
 	int64		count = 1;
 
 	check_stack_depth();
 	for (child = node->child; child != NULL; child = child->next)
-		count += count_nodes(child);
-	if (node->type == JSON_SCHEMA_NODE_REPEAT)
+		count += count_nodes(child, with_added);
+	if (with_added && node->type == JSON_SCHEMA_NODE_REPEAT)
 		count *= node->max == JSON_SCHEMA_UNBOUNDED ? (int64) node->min + 1 : node->max;
 	return Min(count, PG_INT32_MAX);
 }
@@ -170,44 +168,6 @@ write_up_to(Writer *writer, const Node *node, int count)
 		appendStringInfo(&writer->text, "{0,%d}", count);
 }
 
-/* Returns whether a subtree has groups that capture or references to them */
-static bool
-has_references(const Node *node)
-{
-	const Node *child;
-
-	check_stack_depth();
-	if (node->type == JSON_SCHEMA_NODE_BACK_REFERENCE || node->group > 0)
-		return true;
-	for (child = node->child; child != NULL; child = child->next)
-	{
-		if (has_references(child))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Writes a repetition whose child may be empty and has references.  The engine
- * does not find the empty iterations that only fill up the minimum of such a
- * one ('x' ~ '(a?)(?:\1\1){2}x' is false), so the minimum is written out.
- */
-static void
-write_unrolled(Writer *writer, const Node *node)
-{
-	int			i;
-
-	for (i = 0; i < node->min; i++)
-		write_times(writer, node->child, 1);
-	if (node->max == JSON_SCHEMA_UNBOUNDED)
-	{
-		write_atom(writer, node->child);
-		appendStringInfoChar(&writer->text, '*');
-	}
-	else
-		write_up_to(writer, node->child, node->max - node->min);
-}
-
 /* Writes a repetition */
 static void
 write_repeat(Writer *writer, const Node *node)
@@ -220,8 +180,6 @@ write_repeat(Writer *writer, const Node *node)
 		write_atom(writer, child);
 	else if (is_empty_only(child))
 		write_atom(writer, child);
-	else if (node->min > 1 && json_schema_may_be_empty(child) && has_references(child))
-		write_unrolled(writer, node);
 	else if (node->max <= MAX_BOUND)
 	{
 		write_atom(writer, child);
@@ -246,17 +204,6 @@ write_repeat(Writer *writer, const Node *node)
 		write_atom(writer, child);
 		appendStringInfoChar(&writer->text, '*');
 	}
-}
-
-/* Writes a group, capturing when something refers to it */
-static void
-write_group(Writer *writer, const Node *node)
-{
-	if (node->group > 0)
-		writer->numbers[node->group] = ++writer->group_count;
-	appendStringInfoString(&writer->text, node->group > 0 ? "(" : "(?:");
-	write_node(writer, node->child);
-	appendStringInfoChar(&writer->text, ')');
 }
 
 /* Writes a lookahead or lookbehind */
@@ -302,7 +249,7 @@ write_node(Writer *writer, const Node *node)
 			write_children(writer, node, "|");
 			break;
 		case JSON_SCHEMA_NODE_GROUP:
-			write_group(writer, node);
+			write_atom(writer, node->child);
 			break;
 		case JSON_SCHEMA_NODE_REPEAT:
 			write_repeat(writer, node);
@@ -320,22 +267,20 @@ write_node(Writer *writer, const Node *node)
 			write_look(writer, node);
 			break;
 		case JSON_SCHEMA_NODE_BACK_REFERENCE:
-			appendStringInfo(&writer->text, "(?:\\%d)", writer->numbers[node->group]);
+			elog(ERROR, "a back reference cannot be written");
 			break;
 	}
 }
 
-/* Writes a tree, in ASCII only; returns a sentence on what cannot be translated, or NULL */
+/* Writes a tree without back references, in ASCII only; returns a sentence on what cannot be written, or NULL */
 const char *
-json_schema_write_pattern(const JsonSchemaPatternNode *root, int group_count, char **result)
+json_schema_write_pattern(const JsonSchemaPatternNode *root, char **result)
 {
 	Writer		writer;
 
-	if (count_nodes(root) - (root->last_number + 1) > MAX_ADDED_NODES)
+	if (count_nodes(root, true) - count_nodes(root, false) > MAX_ADDED_NODES)
 		return "The pattern is too complex";
 	initStringInfo(&writer.text);
-	writer.numbers = palloc0((group_count + 1) * sizeof(int));
-	writer.group_count = 0;
 	writer.error = NULL;
 	write_node(&writer, root);
 	*result = writer.text.data;

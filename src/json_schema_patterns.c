@@ -3,10 +3,11 @@
  *		The patterns of JSON Schema: regular expressions of ECMA-262, compiled once.
  *
  * A pattern is parsed by our own grammar.  A simple one is then matched by
- * json_schema_pattern_runs.c, any other is written anew for PostgreSQL's engine,
- * which works on Unicode code points here whatever the encoding of the database:
- * texts go in as UTF-8.  In a SQL_ASCII database what is no UTF-8 counts as one
- * U+FFFD per octet.
+ * json_schema_pattern_runs.c, one with back references by
+ * json_schema_pattern_backtrack.c, and any other is written anew for PostgreSQL's
+ * engine, which takes time in proportion to the text.  All of them work on
+ * Unicode code points whatever the encoding of the database.  In a SQL_ASCII
+ * database what is no UTF-8 counts as one U+FFFD per octet.
  */
 #include "postgres.h"
 
@@ -17,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "json_schema_pattern_backtrack.h"
 #include "json_schema_pattern_parser.h"
 #include "json_schema_pattern_runs.h"
 #include "json_schema_pattern_writer.h"
@@ -32,7 +34,7 @@
 struct JsonSchemaPattern
 {
 	JsonSchemaRuns *runs;		/* NULL when the engine is needed */
-	bool		has_references;
+	JsonSchemaBacktrack *backtrack; /* of a pattern with back references */
 	regex_t		regex;
 	MemoryContextCallback release;
 };
@@ -113,7 +115,7 @@ release_regex(void *regex)
 
 /* Compiles what the writer wrote, into the pattern's context */
 static void
-compile_regex(JsonSchemaPattern *pattern, const char *written, bool has_references, MemoryContext context,
+compile_regex(JsonSchemaPattern *pattern, const char *written, MemoryContext context,
 			  const char *source, int length)
 {
 	size_t		written_length = strlen(written);
@@ -122,12 +124,11 @@ compile_regex(JsonSchemaPattern *pattern, const char *written, bool has_referenc
 	size_t		i;
 	int			result;
 
-	pattern->has_references = has_references;
 	for (i = 0; i < written_length; i++)
 		wide[i] = (unsigned char) written[i];
 	old_context = MemoryContextSwitchTo(context);
 	result = pg_regcomp(&pattern->regex, wide, written_length,
-						REG_ADVANCED | (has_references ? 0 : REG_NOSUB), C_COLLATION_OID);
+						REG_ADVANCED | REG_NOSUB, C_COLLATION_OID);
 	MemoryContextSwitchTo(old_context);
 	if (result != REG_OKAY)
 	{
@@ -154,22 +155,21 @@ build_pattern(const char *source, int length, MemoryContext context)
 	JsonSchemaArena temporary = {allocate_in_context, CurrentMemoryContext};
 	JsonSchemaArena lasting = {allocate_in_context, context};
 	JsonSchemaPatternNode *root = parse(parser, temporary, source, length);
-	bool		has_references;
 	const char *error;
 	char	   *written;
 
-	error = json_schema_resolve_references(root, parser->group_count, &has_references);
-	if (error == NULL && !has_references)
+	if (parser->has_references)
 	{
-		pattern->runs = json_schema_build_runs(&temporary, &lasting, root);
-		if (pattern->runs != NULL)
-			return pattern;
+		pattern->backtrack = json_schema_build_backtrack(&lasting, root, parser->group_count);
+		return pattern;
 	}
-	if (error == NULL)
-		error = json_schema_write_pattern(root, parser->group_count, &written);
+	pattern->runs = json_schema_build_runs(&temporary, &lasting, root);
+	if (pattern->runs != NULL)
+		return pattern;
+	error = json_schema_write_pattern(root, &written);
 	if (error != NULL)
 		raise_pattern_error(source, length, error);
-	compile_regex(pattern, written, has_references, context, source, length);
+	compile_regex(pattern, written, context, source, length);
 	return pattern;
 }
 
@@ -187,11 +187,11 @@ json_schema_compile_pattern(const char *source, int length, MemoryContext contex
 	return pattern;
 }
 
-/* Runs the engine over code points, for a match that starts at the given one or later */
+/* Runs PostgreSQL's engine over code points */
 static bool
-execute_regex(regex_t *regex, const pg_wchar *wide, size_t length, size_t start)
+execute_regex(regex_t *regex, const pg_wchar *wide, size_t length)
 {
-	int			result = pg_regexec(regex, wide, length, start, NULL, 0, NULL, 0);
+	int			result = pg_regexec(regex, wide, length, 0, NULL, 0, NULL, 0);
 
 	if (result != REG_OKAY && result != REG_NOMATCH)
 	{
@@ -206,9 +206,9 @@ execute_regex(regex_t *regex, const pg_wchar *wide, size_t length, size_t start)
 	return result == REG_OKAY;
 }
 
-/* Matches a text in UTF-8 by the engine */
+/* Matches a text in UTF-8 code point by code point */
 static bool
-regex_matches(JsonSchemaPattern *pattern, const char *text, int length)
+code_points_match(JsonSchemaPattern *pattern, const char *text, int length)
 {
 	const unsigned char *at = (const unsigned char *) text;
 	const unsigned char *end = at + length;
@@ -226,15 +226,10 @@ regex_matches(JsonSchemaPattern *pattern, const char *text, int length)
 		wide[count++] = json_schema_utf8_decode(at, end, &octets);
 		at += octets;
 	}
-	matches = execute_regex(&pattern->regex, wide, count, 0);
-
-	/*
-	 * With back references the engine does not look for an empty match at the
-	 * end of the text when an earlier candidate failed just before it ('bcba' ~
-	 * '$|(.)\1b' is false).
-	 */
-	if (!matches && pattern->has_references)
-		matches = execute_regex(&pattern->regex, wide, count, count);
+	if (pattern->backtrack != NULL)
+		matches = json_schema_backtrack_matches(pattern->backtrack, wide, (int) count);
+	else
+		matches = execute_regex(&pattern->regex, wide, count);
 	if (wide != stack)
 		pfree(wide);
 	return matches;
@@ -250,7 +245,7 @@ json_schema_pattern_matches(JsonSchemaPattern *pattern, const char *text, int le
 	if (pattern->runs != NULL)
 		matches = json_schema_runs_match(pattern->runs, utf8, length);
 	else
-		matches = regex_matches(pattern, utf8, length);
+		matches = code_points_match(pattern, utf8, length);
 	if (utf8 != text)
 		pfree(unconstify(char *, utf8));
 	return matches;

@@ -76,10 +76,7 @@ momentum_model_prepare(MomentumModel *model)
 	prepare_log_gains();
 	model->reach[0] = 0;
 	for (n = 1; n <= MOMENTUM_WINDOW_DAYS; n++)
-	{
-		model->day_weight[n - 1] = pow(n, -model->kernel_exponent);
-		model->reach[n] = model->reach[n - 1] + model->day_weight[n - 1];
-	}
+		model->reach[n] = model->reach[n - 1] + pow(n, -model->kernel_exponent);
 	return NULL;
 }
 
@@ -107,19 +104,6 @@ momentum_log_gain(int64_t gain, int days)
 	if (days == 1 && gain < LOG_GAINS)
 		return log_gains[gain];
 	return log1p((double) gain / days);
-}
-
-/* Adds the interval of so many days that ends where the last one began */
-void
-momentum_sums_add(MomentumSums *sums, const MomentumModel *model, int days, double log_gain)
-{
-	int			start = sums->age + days;
-	double		weight = days == 1 ? model->day_weight[sums->age] : model->reach[start] - model->reach[sums->age];
-
-	if (sums->age == sums->first_age)
-		sums->last_log = log_gain;
-	sums->weighted += weight * log_gain;
-	sums->age = start;
 }
 
 /*

@@ -37,8 +37,7 @@ typedef struct MomentumModel
 	double		score_rate;		/* steepness of the score in [0, 1) */
 
 	/* derived by momentum_model_prepare() */
-	double		day_weight[MOMENTUM_WINDOW_DAYS];	/* of the day that ends at this age */
-	double		reach[MOMENTUM_SLOTS];	/* sum of the day weights of the n newest days */
+	double		reach[MOMENTUM_SLOTS];	/* sum of the weights of the n newest days */
 } MomentumModel;
 
 extern void momentum_model_init(MomentumModel *model);
@@ -70,22 +69,19 @@ extern bool momentum_of_newborn(const MomentumModel *model, int age, int created
 
 /*
  * Star counts of up to 31 days, each as an offset from the first count seen, so
- * that rows may come in any order.  Offsets have 16 bits until one does not fit.
+ * that rows may come in any order.  Offsets have 12 bits, two in three bytes, so
+ * that a million states stay small; when one does not fit, the state is made
+ * wide and has 64-bit offsets behind the struct.
  */
 typedef struct MomentumSlots
 {
 	int32_t		as_of;			/* day of age 0 */
 	uint32_t	present;		/* bit n: there is an observation of age n */
 	int64_t		base;			/* stars of the first observation */
-	bool		floating;		/* as_of is the newest day seen, else it is fixed */
-	bool		wide;			/* offsets have 64 bits */
-	bool		repeated;		/* some day was observed more than once */
-	uint8_t		unused;
-	union
-	{
-		int16_t		narrow[MOMENTUM_SLOTS];
-		int32_t		place;		/* where offsets begin, aligned for both widths */
-	}			offset;
+	bool		floating:1;		/* as_of is the newest day seen, else it is fixed */
+	bool		wide:1;			/* offsets have 64 bits */
+	bool		repeated:1;		/* some day was observed more than once */
+	uint8_t		packed[MOMENTUM_SLOTS * 3 / 2 + 1];
 } MomentumSlots;
 
 extern size_t momentum_slots_size(bool wide);
@@ -152,8 +148,19 @@ typedef struct MomentumSums
 	double		last_log;		/* log gain of the newest interval */
 } MomentumSums;
 
+/* Adds the interval of so many days that ends where the last one began */
+static inline void
+momentum_sums_add(MomentumSums *sums, const MomentumModel *model, int days, double log_gain)
+{
+	int			start = sums->age + days;
+
+	if (sums->age == sums->first_age)
+		sums->last_log = log_gain;
+	sums->weighted += (model->reach[start] - model->reach[sums->age]) * log_gain;
+	sums->age = start;
+}
+
 extern double momentum_log_gain(int64_t gain, int days);
-extern void momentum_sums_add(MomentumSums *sums, const MomentumModel *model, int days, double log_gain);
 extern double momentum_of_sums(const MomentumSums *sums, const MomentumModel *model);
 extern double momentum_of_single(const MomentumModel *model, int age, int created_age, int64_t stars);
 

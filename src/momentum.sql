@@ -72,25 +72,25 @@ COMMENT ON FUNCTION flowlens.activity_final(internal) IS
 
 -- aggregates
 CREATE AGGREGATE flowlens.star_momentum(as_of date, snapshot_date date, stars bigint) (
-    SFUNC = flowlens.momentum_accum, STYPE = internal, SSPACE = 144, FINALFUNC = flowlens.momentum_final,
+    SFUNC = flowlens.momentum_accum, STYPE = internal, SSPACE = 80, FINALFUNC = flowlens.momentum_final,
     COMBINEFUNC = flowlens.momentum_combine, SERIALFUNC = flowlens.momentum_serialize,
     DESERIALFUNC = flowlens.momentum_deserialize,
-    MSFUNC = flowlens.momentum_accum, MINVFUNC = flowlens.momentum_remove, MSTYPE = internal, MSSPACE = 144,
+    MSFUNC = flowlens.momentum_accum, MINVFUNC = flowlens.momentum_remove, MSTYPE = internal, MSSPACE = 80,
     MFINALFUNC = flowlens.momentum_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE flowlens.star_momentum(date, date, bigint) IS
 'M of the default model: ln(1 + expected stars a day) on day as_of, from the observations of one repository within 30 days before. Rows in any order; of two rows of one day the higher count wins; rows later than as_of, older than 30 days or with a NULL count for nothing. NULL without an observation. An error if as_of differs within a group or stars is negative.';
 
 CREATE AGGREGATE flowlens.star_momentum(snapshot_date date, stars bigint) (
-    SFUNC = flowlens.momentum_accum_newest, STYPE = internal, SSPACE = 144, FINALFUNC = flowlens.momentum_final,
+    SFUNC = flowlens.momentum_accum_newest, STYPE = internal, SSPACE = 80, FINALFUNC = flowlens.momentum_final,
     COMBINEFUNC = flowlens.momentum_combine, SERIALFUNC = flowlens.momentum_serialize,
     DESERIALFUNC = flowlens.momentum_deserialize,
-    MSFUNC = flowlens.momentum_accum_newest, MINVFUNC = flowlens.momentum_remove_newest, MSTYPE = internal, MSSPACE = 144,
+    MSFUNC = flowlens.momentum_accum_newest, MINVFUNC = flowlens.momentum_remove_newest, MSTYPE = internal, MSSPACE = 80,
     MFINALFUNC = flowlens.momentum_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE flowlens.star_momentum(date, bigint) IS
 'M as of the newest observation of the group or window frame; with OVER (PARTITION BY github_id ORDER BY snapshot_date) it scores every day of a history.';
 
 CREATE AGGREGATE flowlens.momentum_state(as_of date, snapshot_date date, stars bigint) (
-    SFUNC = flowlens.momentum_accum, STYPE = internal, SSPACE = 144, FINALFUNC = flowlens.momentum_state_final,
+    SFUNC = flowlens.momentum_accum, STYPE = internal, SSPACE = 80, FINALFUNC = flowlens.momentum_state_final,
     COMBINEFUNC = flowlens.momentum_combine, SERIALFUNC = flowlens.momentum_serialize,
     DESERIALFUNC = flowlens.momentum_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE flowlens.momentum_state(date, date, bigint) IS

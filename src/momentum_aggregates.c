@@ -38,9 +38,9 @@ slots_argument(FunctionCallInfo fcinfo, int argument)
 
 /* Makes a state without observations */
 static MomentumSlots *
-make_slots(MemoryContext context, DateADT as_of, bool floating)
+make_slots(FunctionCallInfo fcinfo, DateADT as_of, bool floating)
 {
-	MomentumSlots *slots = MemoryContextAlloc(context, momentum_slots_size(false));
+	MomentumSlots *slots = MemoryContextAlloc(aggregate_context(fcinfo), momentum_slots_size(false));
 
 	momentum_slots_init(slots, as_of, floating);
 	return slots;
@@ -48,13 +48,13 @@ make_slots(MemoryContext context, DateADT as_of, bool floating)
 
 /* Adds an observation and returns the state, which moves when it is widened */
 static MomentumSlots *
-add_observation(MemoryContext context, MomentumSlots *slots, DateADT day, int64 stars)
+add_observation(FunctionCallInfo fcinfo, MomentumSlots *slots, DateADT day, int64 stars)
 {
 	MomentumSlots *wide;
 
 	if (momentum_slots_add(slots, day, stars))
 		return slots;
-	wide = MemoryContextAlloc(context, momentum_slots_size(true));
+	wide = MemoryContextAlloc(aggregate_context(fcinfo), momentum_slots_size(true));
 	momentum_slots_widen(slots, wide);
 	pfree(slots);
 	(void) momentum_slots_add(wide, day, stars);
@@ -86,7 +86,6 @@ PG_FUNCTION_INFO_V1(flowlens_momentum_accum);
 Datum
 flowlens_momentum_accum(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
 	MomentumSlots *slots = slots_argument(fcinfo, 0);
 	DateADT		as_of;
 
@@ -97,10 +96,10 @@ flowlens_momentum_accum(PG_FUNCTION_ARGS)
 	if (slots == NULL)
 	{
 		check_day(as_of, "as_of");
-		slots = make_slots(context, as_of, false);
+		slots = make_slots(fcinfo, as_of, false);
 	}
 	check_same_as_of(slots->as_of, as_of);
-	return slots_result(fcinfo, add_observation(context, slots, PG_GETARG_DATEADT(2), PG_GETARG_INT64(3)));
+	PG_RETURN_POINTER(add_observation(fcinfo, slots, PG_GETARG_DATEADT(2), PG_GETARG_INT64(3)));
 }
 
 PG_FUNCTION_INFO_V1(flowlens_momentum_accum_newest);
@@ -109,7 +108,6 @@ PG_FUNCTION_INFO_V1(flowlens_momentum_accum_newest);
 Datum
 flowlens_momentum_accum_newest(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
 	MomentumSlots *slots = slots_argument(fcinfo, 0);
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
@@ -117,8 +115,8 @@ flowlens_momentum_accum_newest(PG_FUNCTION_ARGS)
 	check_day(PG_GETARG_DATEADT(1), "snapshot_date");
 	check_stars(PG_GETARG_INT64(2));
 	if (slots == NULL)
-		slots = make_slots(context, PG_GETARG_DATEADT(1), true);
-	return slots_result(fcinfo, add_observation(context, slots, PG_GETARG_DATEADT(1), PG_GETARG_INT64(2)));
+		slots = make_slots(fcinfo, PG_GETARG_DATEADT(1), true);
+	PG_RETURN_POINTER(add_observation(fcinfo, slots, PG_GETARG_DATEADT(1), PG_GETARG_INT64(2)));
 }
 
 /* Takes a row out; NULL makes the executor start the frame anew */
@@ -157,7 +155,7 @@ flowlens_momentum_remove_newest(PG_FUNCTION_ARGS)
 
 /* Adds the observations of one state to another and returns the latter */
 static MomentumSlots *
-merge_slots(MemoryContext context, MomentumSlots *into, const MomentumSlots *from)
+merge_slots(FunctionCallInfo fcinfo, MomentumSlots *into, const MomentumSlots *from)
 {
 	MomentumWindow window;
 	int			i;
@@ -167,7 +165,7 @@ merge_slots(MemoryContext context, MomentumSlots *into, const MomentumSlots *fro
 	into->repeated |= from->repeated;
 	momentum_slots_window(from, &window);
 	for (i = 0; i < window.count; i++)
-		into = add_observation(context, into, from->as_of - window.age[i], window.stars[i]);
+		into = add_observation(fcinfo, into, from->as_of - window.age[i], window.stars[i]);
 	return into;
 }
 
@@ -190,7 +188,7 @@ flowlens_momentum_combine(PG_FUNCTION_ARGS)
 		memcpy(into, from, momentum_slots_size(from->wide));
 		return slots_result(fcinfo, into);
 	}
-	return slots_result(fcinfo, merge_slots(context, into, from));
+	return slots_result(fcinfo, merge_slots(fcinfo, into, from));
 }
 
 PG_FUNCTION_INFO_V1(flowlens_momentum_serialize);
@@ -283,7 +281,6 @@ PG_FUNCTION_INFO_V1(flowlens_activity_accum);
 Datum
 flowlens_activity_accum(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
 	ActivityDays *days = activity_argument(fcinfo, 0);
 	DateADT		as_of;
 	DateADT		seen_on;
@@ -295,7 +292,7 @@ flowlens_activity_accum(PG_FUNCTION_ARGS)
 	if (days == NULL)
 	{
 		check_day(as_of, "as_of");
-		days = MemoryContextAllocZero(context, sizeof(ActivityDays));
+		days = MemoryContextAllocZero(aggregate_context(fcinfo), sizeof(ActivityDays));
 		days->as_of = as_of;
 	}
 	check_same_as_of(days->as_of, as_of);

@@ -18,6 +18,7 @@
  */
 #include "momentum.h"
 
+#include <math.h>
 #include <string.h>
 
 #define HISTORY_VERSION		1
@@ -36,6 +37,28 @@ typedef struct Step
 	int			days;			/* length of each */
 	int64_t		gain;			/* of each */
 } Step;
+
+/* What a step of one byte says, by that byte; 0 days: it is longer, or no step */
+static uint8_t byte_days[256];
+static double byte_log[256];	/* log gain */
+
+/* Fills the tables once */
+static void
+prepare_byte_tables(void)
+{
+	int			byte;
+
+	if (byte_days[1] > 0)
+		return;
+	for (byte = 1; byte <= STEP_QUIET_MAX; byte++)
+		byte_days[byte] = (uint8_t) byte;
+	for (byte = STEP_GAIN + 1; byte <= STEP_LOSS + STEP_LOSS_MAX; byte++)
+	{
+		byte_days[byte] = 1;
+		if (byte <= STEP_GAIN + STEP_GAIN_MAX)
+			byte_log[byte] = log1p(byte - STEP_GAIN);
+	}
+}
 
 /* Appends a varint and returns the byte behind it */
 static uint8_t *
@@ -149,6 +172,7 @@ get_step(const uint8_t *from, const uint8_t *end, Step *step)
 void
 momentum_history_init(MomentumHistory *history)
 {
+	prepare_byte_tables();
 	history->empty = true;
 	history->size = 0;
 }
@@ -157,26 +181,32 @@ momentum_history_init(MomentumHistory *history)
 static bool
 trim_steps(MomentumHistory *history)
 {
-	uint8_t    *at = history->steps;
-	uint8_t    *end = at + history->size;
+	const uint8_t *at = history->steps;
+	const uint8_t *end = at + history->size;
 	int			left = MOMENTUM_WINDOW_DAYS;
 
 	while (at < end)
 	{
 		Step		step;
-		const uint8_t *next = get_step(at, end, &step);
+		const uint8_t *next = at + 1;
+		int			days = byte_days[*at];
 
-		if (next == NULL)
-			return false;
-		if (step.days * step.repeat > left)
+		if (days == 0)
+		{
+			next = get_step(at, end, &step);
+			if (next == NULL)
+				return false;
+			days = step.days;
+		}
+		if (days > left)
 		{
 			/* part of a quiet run may stay */
-			if (step.repeat > 1 && left > 0)
-				*at++ = (uint8_t) left;
+			if (*at <= STEP_QUIET_MAX && left > 0)
+				history->steps[at++ - history->steps] = (uint8_t) left;
 			break;
 		}
-		left -= step.days * step.repeat;
-		at += next - at;
+		left -= days;
+		at = next;
 	}
 	history->size = (int) (at - history->steps);
 	return true;
@@ -310,24 +340,31 @@ sum_steps(const MomentumHistory *history, const MomentumModel *model, MomentumSu
 	const uint8_t *at = history->steps;
 	const uint8_t *end = at + history->size;
 
-	while (at < end)
+	while (at < end && sums->age < model->window_days)
 	{
 		Step		step;
-		int			left = model->window_days - sums->age;
+		int			days = byte_days[*at];
+		double		log_gain = byte_log[*at];
+		bool		is_run = *at <= STEP_QUIET_MAX;
 
-		at = get_step(at, end, &step);
-		if (at == NULL)
-			return false;
-		if (step.repeat > 1)
+		if (days > 0)
+			at++;
+		else
 		{
-			/* quiet days weigh in by their length only */
-			sums->last_log = sums->age == sums->first_age ? 0 : sums->last_log;
-			sums->age += step.repeat < left ? step.repeat : left;
+			at = get_step(at, end, &step);
+			if (at == NULL)
+				return false;
+			days = step.days;
+			log_gain = momentum_log_gain(step.gain, days);
 		}
-		else if (step.days <= left)
-			momentum_sums_add(sums, model, step.days, momentum_log_gain(step.gain, step.days));
-		if (step.days * step.repeat >= left)
-			break;
+		if (days > model->window_days - sums->age)
+		{
+			/* of a quiet run, the days inside count */
+			if (!is_run)
+				break;
+			days = model->window_days - sums->age;
+		}
+		momentum_sums_add(sums, model, days, log_gain);
 	}
 	return true;
 }
@@ -363,6 +400,7 @@ momentum_history_read(MomentumHistory *history, const uint8_t *bytes, size_t siz
 	uint64_t	day;
 	uint64_t	stars;
 
+	prepare_byte_tables();
 	if (size == 0 || *bytes++ != HISTORY_VERSION)
 		return false;
 	bytes = get_varint(bytes, end, &day);

@@ -10,14 +10,56 @@
 
 #include <string.h>
 
+#define PACKED_MIN	(-2048)		/* what twelve bits hold */
+#define PACKED_MAX	2047
+
 /* Returns where 64-bit offsets are kept */
-static int64_t *
+static inline int64_t *
 wide_offsets(const MomentumSlots *slots)
 {
 	return (int64_t *) ((char *) slots + sizeof(MomentumSlots));
 }
 
-/* Returns the bytes of a state; 64-bit offsets stand behind the struct */
+/* Reads a packed offset */
+static inline int64_t
+packed_offset(const MomentumSlots *slots, int age)
+{
+	const uint8_t *at = slots->packed + age * 3 / 2;
+	int			pair = at[0] | at[1] << 8;
+	int			bits = (age & 1 ? pair >> 4 : pair) & 0xfff;
+
+	return (bits ^ 0x800) - 0x800;
+}
+
+/* Writes a packed offset */
+static inline void
+set_packed_offset(MomentumSlots *slots, int age, int64_t offset)
+{
+	uint8_t    *at = slots->packed + age * 3 / 2;
+	int			bits = (int) offset & 0xfff;
+
+	if (age & 1)
+	{
+		at[0] = (uint8_t) ((at[0] & 0x0f) | bits << 4);
+		at[1] = (uint8_t) (bits >> 4);
+	}
+	else
+	{
+		at[0] = (uint8_t) bits;
+		at[1] = (uint8_t) ((at[1] & 0xf0) | bits >> 8);
+	}
+}
+
+/* Returns the star count in a slot; only that of a present one means anything */
+static inline int64_t
+slot_stars(const MomentumSlots *slots, int age)
+{
+	int64_t		offset = slots->wide ? wide_offsets(slots)[age] : packed_offset(slots, age);
+
+	return (int64_t) ((uint64_t) slots->base + (uint64_t) offset);
+}
+
+/* Returns the bytes of a state */
 size_t
 momentum_slots_size(bool wide)
 {
@@ -28,13 +70,9 @@ momentum_slots_size(bool wide)
 void
 momentum_slots_init(MomentumSlots *slots, int32_t as_of, bool floating)
 {
+	memset(slots, 0, sizeof(MomentumSlots));
 	slots->as_of = as_of;
-	slots->present = 0;
-	slots->base = 0;
 	slots->floating = floating;
-	slots->wide = false;
-	slots->repeated = false;
-	slots->unused = 0;
 }
 
 /* Copies a narrow state into wide memory */
@@ -46,7 +84,7 @@ momentum_slots_widen(const MomentumSlots *narrow, MomentumSlots *wide)
 	memcpy(wide, narrow, sizeof(MomentumSlots));
 	wide->wide = true;
 	for (age = 0; age < MOMENTUM_SLOTS; age++)
-		wide_offsets(wide)[age] = narrow->present >> age & 1 ? narrow->offset.narrow[age] : 0;
+		wide_offsets(wide)[age] = packed_offset(narrow, age);
 }
 
 /* Moves the window of a floating state to a newer day */
@@ -54,23 +92,22 @@ static void
 follow_newest_day(MomentumSlots *slots, int32_t day)
 {
 	int64_t		days = (int64_t) day - slots->as_of;
-	size_t		kept = days < MOMENTUM_SLOTS ? MOMENTUM_SLOTS - days : 0;
+	int			age;
 
 	slots->as_of = day;
-	slots->present = kept > 0 ? (slots->present << days) & ((UINT32_C(1) << MOMENTUM_SLOTS) - 1) : 0;
-	if (kept == 0)
+	if (days > MOMENTUM_WINDOW_DAYS)
+	{
+		slots->present = 0;
 		return;
-	if (slots->wide)
-		memmove(wide_offsets(slots) + days, wide_offsets(slots), kept * sizeof(int64_t));
-	else
-		memmove(slots->offset.narrow + days, slots->offset.narrow, kept * sizeof(int16_t));
-}
-
-/* Returns the star count in a slot that is present */
-static int64_t
-slot_stars(const MomentumSlots *slots, int age)
-{
-	return slots->base + (slots->wide ? wide_offsets(slots)[age] : slots->offset.narrow[age]);
+	}
+	slots->present = (slots->present << days) & ((UINT32_C(1) << MOMENTUM_SLOTS) - 1);
+	for (age = MOMENTUM_WINDOW_DAYS; age >= days; age--)
+	{
+		if (slots->wide)
+			wide_offsets(slots)[age] = wide_offsets(slots)[age - days];
+		else
+			set_packed_offset(slots, age, packed_offset(slots, age - (int) days));
+	}
 }
 
 /*
@@ -103,8 +140,8 @@ momentum_slots_add(MomentumSlots *slots, int32_t day, int64_t stars)
 	offset = stars - slots->base;
 	if (slots->wide)
 		wide_offsets(slots)[age] = offset;
-	else if (offset >= INT16_MIN && offset <= INT16_MAX)
-		slots->offset.narrow[age] = (int16_t) offset;
+	else if (offset >= PACKED_MIN && offset <= PACKED_MAX)
+		set_packed_offset(slots, (int) age, offset);
 	else
 		return false;
 	slots->present |= bit;
@@ -132,15 +169,16 @@ momentum_slots_remove(MomentumSlots *slots, int32_t day)
 void
 momentum_slots_window(const MomentumSlots *slots, MomentumWindow *window)
 {
+	uint32_t	left = slots->present;
 	int			age;
+	int			count = 0;
 
-	window->count = 0;
-	for (age = 0; age < MOMENTUM_SLOTS; age++)
+	for (age = 0; left != 0; age++, left >>= 1)
 	{
-		if (slots->present >> age & 1)
-		{
-			window->age[window->count] = age;
-			window->stars[window->count++] = slot_stars(slots, age);
-		}
+		/* without a branch: a slot that is not present is overwritten by the next */
+		window->age[count] = age;
+		window->stars[count] = slot_stars(slots, age);
+		count += left & 1;
 	}
+	window->count = count;
 }

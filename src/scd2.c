@@ -159,7 +159,6 @@ static void
 read_arguments(FunctionCallInfo fcinfo, Scd2Request *request)
 {
 	check_not_null(fcinfo, ARG_TARGET, "target");
-	check_not_null(fcinfo, ARG_SOURCE, "source");
 	check_not_null(fcinfo, ARG_KEY_COLUMNS, "key_columns");
 	check_not_null(fcinfo, ARG_VALID_AT, "valid_at");
 	check_not_null(fcinfo, ARG_CLOSE_MISSING, "close_missing");
@@ -169,8 +168,6 @@ read_arguments(FunctionCallInfo fcinfo, Scd2Request *request)
 
 	memset(request, 0, sizeof(*request));
 	request->target = PG_GETARG_OID(ARG_TARGET);
-	request->source = PG_GETARG_OID(ARG_SOURCE);
-	request->source_sql = scd2_qualified_name(request->source);
 	request->key_columns = get_names(fcinfo, ARG_KEY_COLUMNS);
 	request->tracked_columns = get_names(fcinfo, ARG_TRACKED_COLUMNS);
 	request->valid_at = PG_GETARG_TIMESTAMPTZ(ARG_VALID_AT);
@@ -185,13 +182,10 @@ read_arguments(FunctionCallInfo fcinfo, Scd2Request *request)
 	request->is_deleted_column = get_name(fcinfo, ARG_IS_DELETED_COLUMN);
 }
 
-PG_FUNCTION_INFO_V1(flowlens_scd2_merge);
-
-/* Merges a relation into a table with history */
-Datum
-flowlens_scd2_merge(PG_FUNCTION_ARGS)
+/* Runs a merge and returns its counts as a row */
+static Datum
+merge_and_count(FunctionCallInfo fcinfo, Scd2Request *request)
 {
-	Scd2Request request;
 	Scd2Counts	counts = {0};
 	TupleDesc	desc;
 	Datum		values[4];
@@ -199,11 +193,39 @@ flowlens_scd2_merge(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	read_arguments(fcinfo, &request);
-	scd2_merge_run(&request, &counts);
+	scd2_merge_run(request, &counts);
 	values[0] = Int64GetDatum(counts.inserted);
 	values[1] = Int64GetDatum(counts.versioned);
 	values[2] = Int64GetDatum(counts.closed);
 	values[3] = Int64GetDatum(counts.unchanged);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(flowlens_scd2_merge);
+
+/* Merges a relation into a table with history */
+Datum
+flowlens_scd2_merge(PG_FUNCTION_ARGS)
+{
+	Scd2Request request;
+
+	read_arguments(fcinfo, &request);
+	check_not_null(fcinfo, ARG_SOURCE, "source");
+	request.source = PG_GETARG_OID(ARG_SOURCE);
+	request.source_sql = scd2_qualified_name(request.source);
+	return merge_and_count(fcinfo, &request);
+}
+
+PG_FUNCTION_INFO_V1(flowlens_scd2_merge_query);
+
+/* Merges the rows of a query into a table with history */
+Datum
+flowlens_scd2_merge_query(PG_FUNCTION_ARGS)
+{
+	Scd2Request request;
+
+	read_arguments(fcinfo, &request);
+	check_not_null(fcinfo, ARG_SOURCE, "query");
+	request.source_sql = psprintf("(%s)", text_to_cstring(PG_GETARG_TEXT_PP(ARG_SOURCE)));
+	return merge_and_count(fcinfo, &request);
 }

@@ -36,6 +36,7 @@ typedef struct Scd2Request
 	List	   *tracked_columns;	/* NIL: every common column */
 	List	   *keep_on_null;	/* NULL in the source means "not observed" */
 	const char *valid_at_column;	/* of the source, or NULL */
+	const char *source_deleted_column;	/* if it is not called is_deleted_column */
 
 	/* time and deletions */
 	TimestampTz valid_at;

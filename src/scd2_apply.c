@@ -183,7 +183,7 @@ scd2_apply_delta(Scd2Merge *merge)
 	int64		rows = 0;
 	int			i;
 
-	for (i = 0; i < lengthof(merge->actions); i++)
+	for (i = 0; i < (int) lengthof(merge->actions); i++)
 		rows += actions[i];
 	counts->inserted += actions[SCD2_INSERT];
 	counts->versioned += actions[SCD2_VERSION];

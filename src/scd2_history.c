@@ -26,7 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "scd2_internal.h"
+#include "scd2_history.h"
 
 /* What a row of the event query is */
 #define EVENT_OBSERVED		0	/* a new observation */
@@ -40,20 +40,6 @@
 #define EVENT_DELETED		4
 #define EVENT_HASH			5
 #define EVENT_FIXED			5
-
-/* ... and in rows of the operations */
-#define OPERATION_OLD_FROM	1
-#define OPERATION_INNER_FROM 2	/* what old and new period have in common */
-#define OPERATION_INNER_TO	3
-#define OPERATION_FROM		4
-#define OPERATION_TO		5
-#define OPERATION_DELETED	6
-#define OPERATION_REMOVE	7	/* delete the version */
-#define OPERATION_SHRINK	8	/* bring it to the inner period */
-#define OPERATION_MOVE		9	/* then to its final period */
-#define OPERATION_WRITE		10	/* the same, and write its values */
-#define OPERATION_HASH		11
-#define OPERATION_FIXED		11
 
 #define FOR_EVER	DT_NOEND	/* stands for a valid_to that is NULL */
 
@@ -89,13 +75,7 @@ typedef struct History
 {
 	Scd2Merge  *merge;
 	MemoryContext context;		/* reset after each key */
-	Tuplestorestate *operations;
-	TupleDesc	operations_desc;
-	int64		deletes;
-	int64		shrinks;
-	int64		moves;
-	int64		writes;
-	int64		inserts;
+	Scd2Operations operations;
 
 	Event	   *events;			/* by time, then kind */
 	int			nevents;
@@ -421,7 +401,7 @@ put_operation(History *history, Event *row, Segment *segment, bool shrink, bool 
 	nulls[OPERATION_HASH - 1] = segment == NULL || segment->hash_null;
 	memcpy(values + OPERATION_FIXED, data, merge->ncolumns * sizeof(Datum));
 	memcpy(nulls + OPERATION_FIXED, data_nulls, merge->ncolumns * sizeof(bool));
-	tuplestore_putvalues(history->operations, history->operations_desc, values, nulls);
+	tuplestore_putvalues(history->operations.store, history->operations.desc, values, nulls);
 }
 
 /*
@@ -445,9 +425,9 @@ put_change(History *history, Segment *segment)
 	if (!shrink && !move && !write)
 		return;
 	put_operation(history, row, segment, shrink, move && !write, write);
-	history->shrinks += shrink;
-	history->moves += move && !write;
-	history->writes += write;
+	history->operations.shrinks += shrink;
+	history->operations.moves += move && !write;
+	history->operations.writes += write;
 }
 
 /* Turns the difference between old and new history into operations */
@@ -463,7 +443,7 @@ put_operations(History *history)
 		else
 		{
 			put_operation(history, NULL, &history->segments[i], false, false, false);
-			history->inserts++;
+			history->operations.inserts++;
 		}
 	}
 	for (i = 0; i < history->nevents; i++)
@@ -473,7 +453,7 @@ put_operations(History *history)
 		if (event->kind == EVENT_VERSION && !event->claimed)
 		{
 			put_operation(history, event, NULL, false, false, false);
-			history->deletes++;
+			history->operations.deletes++;
 		}
 	}
 }
@@ -622,141 +602,20 @@ run_event_query(History *history)
 	finish_key(history);
 }
 
-/* Appends "WHERE" and the condition that finds the versions that some operations name */
-static void
-append_where(StringInfo sql, Scd2Merge *merge, const char *condition, const char *from)
-{
-	appendStringInfo(sql, " WHERE x.%s AND ", condition);
-	scd2_append_keys_equal(sql, merge, "d", "x", true);
-	appendStringInfo(sql, " AND d.%s OPERATOR(pg_catalog.=) x.%s",
-					 scd2_control_name(merge->request->valid_from_column), from);
-}
-
-/* Removes versions that are no longer part of the history */
-static void
-delete_versions(History *history, const char *operations)
-{
-	Scd2Merge  *merge = history->merge;
-	StringInfoData sql;
-
-	if (history->deletes == 0)
-		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "DELETE FROM %s d USING %s x", merge->target, operations);
-	append_where(&sql, merge, "remove", "old_from");
-	scd2_check_written(merge, scd2_execute(sql.data, 0, NULL, NULL, SPI_OK_DELETE), history->deletes);
-}
-
-/* Shrinks versions to what their old and new periods have in common */
-static void
-shrink_versions(History *history, const char *operations)
-{
-	Scd2Merge  *merge = history->merge;
-	const Scd2Request *request = merge->request;
-	StringInfoData sql;
-
-	if (history->shrinks == 0)
-		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s d SET %s = x.inner_from, %s = x.inner_to, %s = x.inner_to IS NULL FROM %s x",
-					 merge->target, scd2_control_name(request->valid_from_column),
-					 scd2_control_name(request->valid_to_column),
-					 scd2_control_name(request->is_current_column), operations);
-	append_where(&sql, merge, "shrink", "old_from");
-	scd2_check_written(merge, scd2_execute(sql.data, 0, NULL, NULL, SPI_OK_UPDATE), history->shrinks);
-}
-
-/* Gives versions their final period, and their values too if asked */
-static void
-finish_versions(History *history, const char *operations, const char *condition, int64 expected, bool write)
-{
-	Scd2Merge  *merge = history->merge;
-	const Scd2Request *request = merge->request;
-	StringInfoData sql;
-	int			i;
-
-	if (expected == 0)
-		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s d SET %s = x.new_from, %s = x.new_to, %s = x.new_to IS NULL", merge->target,
-					 scd2_control_name(request->valid_from_column), scd2_control_name(request->valid_to_column),
-					 scd2_control_name(request->is_current_column));
-	if (merge->deleted_attno != 0)
-		appendStringInfo(&sql, ", %s = x.deleted", scd2_control_name(request->is_deleted_column));
-	for (i = merge->nkeys; write && i < merge->ncolumns; i++)
-		appendStringInfo(&sql, ", %s = x.c%d", scd2_column_name(&merge->columns[i]), i + 1);
-	if (write && merge->hash_attno != 0)
-		appendStringInfo(&sql, ", %s = x.hash", scd2_control_name(request->row_hash_column));
-	appendStringInfo(&sql, " FROM %s x", operations);
-	append_where(&sql, merge, condition, "inner_from");
-	scd2_check_written(merge, scd2_execute(sql.data, 0, NULL, NULL, SPI_OK_UPDATE), expected);
-}
-
-/* Adds versions that the history lacked */
-static void
-add_versions(History *history, const char *operations)
-{
-	Scd2Merge  *merge = history->merge;
-	StringInfoData sql;
-
-	if (history->inserts == 0)
-		return;
-	initStringInfo(&sql);
-	scd2_append_insert(&sql, merge, "x.new_from", "x.new_to", "x.deleted");
-	appendStringInfo(&sql, " FROM %s x WHERE x.old_from IS NULL", operations);
-	scd2_check_written(merge, scd2_execute(sql.data, 0, NULL, NULL, SPI_OK_INSERT), history->inserts);
-}
-
-/* Describes the rows of the operations */
-static TupleDesc
-describe_operations(Scd2Merge *merge)
-{
-	TupleDesc	desc = CreateTemplateTupleDesc(OPERATION_FIXED + merge->ncolumns);
-	int			i;
-
-	TupleDescInitEntry(desc, OPERATION_OLD_FROM, "old_from", TIMESTAMPTZOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_INNER_FROM, "inner_from", TIMESTAMPTZOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_INNER_TO, "inner_to", TIMESTAMPTZOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_FROM, "new_from", TIMESTAMPTZOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_TO, "new_to", TIMESTAMPTZOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_DELETED, "deleted", BOOLOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_REMOVE, "remove", BOOLOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_SHRINK, "shrink", BOOLOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_MOVE, "move", BOOLOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_WRITE, "write", BOOLOID, -1, 0);
-	TupleDescInitEntry(desc, OPERATION_HASH, "hash", INT8OID, -1, 0);
-	for (i = 0; i < merge->ncolumns; i++)
-	{
-		TupleDescInitEntry(desc, OPERATION_FIXED + i + 1, psprintf("c%d", i + 1), merge->columns[i].type, -1, 0);
-		TupleDescInitEntryCollation(desc, OPERATION_FIXED + i + 1, merge->columns[i].collation);
-	}
-	return desc;
-}
-
 /* Rebuilds the histories of the keys that the delta marks, and writes what differs */
 void
 scd2_rebuild_histories(Scd2Merge *merge)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(merge->context);
 	History		history = {.merge = merge};
-	const char *operations;
 
 	history.context = AllocSetContextCreate(merge->context, "scd2 history of a key", ALLOCSET_DEFAULT_SIZES);
-	history.operations = tuplestore_begin_heap(false, false, work_mem);
-	history.operations_desc = describe_operations(merge);
 	history.max_events = 64;
 	history.events = palloc(history.max_events * sizeof(Event));
+	scd2_create_operations(merge, &history.operations);
 	MemoryContextSwitchTo(old_context);
 
 	run_event_query(&history);
-	operations = scd2_publish(merge, "scd2_operations", history.operations_desc, history.operations,
-							  history.deletes + history.shrinks + history.moves + history.writes + history.inserts);
-	delete_versions(&history, operations);
-	shrink_versions(&history, operations);
-	finish_versions(&history, operations, "move", history.moves, false);
-	finish_versions(&history, operations, "write", history.writes, true);
-	add_versions(&history, operations);
-	scd2_withdraw(merge, "scd2_operations");
-	tuplestore_end(history.operations);
+	scd2_write_operations(merge, &history.operations);
 	MemoryContextDelete(history.context);
 }

@@ -8,10 +8,11 @@
  *	scd2_target.c	catalog checks, matching of columns
  *	scd2_source.c	the observations as a stream of rows
  *	scd2_hash.c		hash functions over column values
- *	scd2_detect.c	which observations change something: hash table in memory
+ *	scd2_detect*.c	which observations change something: hash table in memory
  *	scd2_join.c		the same by a join in SQL
  *	scd2_delta.c	the observations that were found to change something
  *	scd2_history.c	observations that belong before what is known
+ *	scd2_history_write.c	writing the histories it rebuilt
  *	scd2_apply.c	writing: a handful of set-based statements
  *	scd2_sql.c		pieces of generated SQL, relations in memory
  *	scd2_trigger.c	the trigger variant

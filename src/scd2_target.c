@@ -234,12 +234,12 @@ check_named_columns(Scd2Merge *merge, List *names, const char *what)
 
 		if (attno == InvalidAttrNumber)
 			missing_column_error(merge, name, true);
-		if (find_attribute(merge->source_desc, name) == InvalidAttrNumber)
-			missing_column_error(merge, name, false);
 		if (is_control_attribute(merge, attno))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 					 errmsg("column \"%s\" is maintained by the merge and cannot be a %s column", name, what)));
+		if (find_attribute(merge->source_desc, name) == InvalidAttrNumber)
+			missing_column_error(merge, name, false);
 		if (TupleDescAttr(merge->target_desc, attno - 1)->attgenerated != '\0')
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
@@ -428,7 +428,9 @@ scd2_match_columns(Scd2Merge *merge)
 
 	merge->source_at = find_control_column(merge, merge->source_desc, request->valid_at_column,
 										   TIMESTAMPTZOID, false, request->valid_at_column != NULL);
-	merge->source_deleted = find_control_column(merge, merge->source_desc, request->is_deleted_column,
+	merge->source_deleted = find_control_column(merge, merge->source_desc,
+												request->source_deleted_column != NULL ?
+												request->source_deleted_column : request->is_deleted_column,
 												BOOLOID, false, false);
 	merge->source_hash = find_control_column(merge, merge->source_desc, request->row_hash_column,
 											 INT8OID, false, false);

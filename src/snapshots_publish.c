@@ -112,7 +112,6 @@ create_day_table(DayPlace *place, DateADT day)
 	if (!place->exchange)
 	{
 		place->new_table = pstrdup("pg_temp.flowlens_snapshot_day");
-		spi_run("DROP TABLE IF EXISTS pg_temp.flowlens_snapshot_day", SPI_OK_UTILITY);
 		spi_run("CREATE TEMP TABLE flowlens_snapshot_day (LIKE " FACTS " INCLUDING DEFAULTS) ON COMMIT DROP", SPI_OK_UTILITY);
 		return DatumGetObjectId(DirectFunctionCall1(to_regclass, CStringGetTextDatum(place->new_table)));
 	}

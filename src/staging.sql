@@ -53,17 +53,52 @@ COMMENT ON FUNCTION flowlens.mark_days(date[]) IS
 -- steers the pipeline: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.mark_days(date[]) FROM PUBLIC;
 
+CREATE FUNCTION flowlens.repository_rules()
+RETURNS flowlens.jsonschema LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$ SELECT s.value::jsonb::flowlens.jsonschema FROM flowlens.settings s WHERE s.name = 'repository_schema' $$;
+COMMENT ON FUNCTION flowlens.repository_rules() IS
+'The user''s own rules for a repository answer: setting "repository_schema", a JSON Schema; NULL when there are none.';
+
+CREATE FUNCTION flowlens.rule_errors(rules flowlens.jsonschema, answer jsonb)
+RETURNS jsonb LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+    SELECT jsonb_agg(jsonb_build_object('instanceLocation', e.instance_location, 'keyword', e.keyword, 'error', e.error))
+    FROM flowlens.jsonb_schema_errors(rules, answer) e
+$$;
+COMMENT ON FUNCTION flowlens.rule_errors(flowlens.jsonschema, jsonb) IS
+'What an answer breaks of a JSON Schema, in the form of stg_repos_rejected.errors; NULL when nothing.';
+
+CREATE FUNCTION flowlens.validate_github_repo(api_response jsonb, as_of timestamptz DEFAULT now())
+RETURNS TABLE (instance_location text, keyword text, error text)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT e.* FROM flowlens.github_repo_errors(api_response, as_of) e;
+    IF to_regclass('flowlens.settings') IS NOT NULL THEN
+        RETURN QUERY SELECT e.instance_location, e.keyword, e.error
+                     FROM flowlens.jsonb_schema_errors(flowlens.repository_rules(), api_response) e;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION flowlens.validate_github_repo(jsonb, timestamptz) IS
+'The rules that a repository answer breaks, one row each: JSON Pointer, JSON Schema keyword, message; first those of github_repo_errors(), then those of the user''s own schema (setting "repository_schema"). No row means that it is valid.';
+
 CREATE FUNCTION flowlens.stage_answers(retry boolean, since pg_snapshot, latest timestamptz,
     OUT staged bigint, OUT rejected bigint, OUT answers bigint, OUT newest timestamptz, OUT days date[], OUT read_until text)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    rules flowlens.jsonschema := flowlens.repository_rules();
 BEGIN
     WITH projected AS MATERIALIZED (
         SELECT x.raw_github_id, x.raw_id, x.repo_full_name, x.source_language, x.fetch_timestamp, x.repo,
                (x.fetch_timestamp AT TIME ZONE 'UTC')::date AS observed_on,
-               CASE WHEN (x.repo).errors IS NOT NULL THEN x.api_response END AS bad_answer
-        FROM (SELECT a.*, flowlens.project_github_repo(a.api_response, a.source_language, greatest(now(), a.fetch_timestamp)) AS repo
+               CASE WHEN x.rule_errors IS NULL THEN (x.repo).errors ELSE coalesce((x.repo).errors, '[]') || x.rule_errors END AS errors,
+               (x.repo).errors IS NULL AND x.rule_errors IS NULL AS is_valid,
+               CASE WHEN (x.repo).errors IS NOT NULL OR x.rule_errors IS NOT NULL THEN x.api_response END AS bad_answer
+        FROM (SELECT a.*, flowlens.project_github_repo(a.api_response, a.source_language, greatest(now(), a.fetch_timestamp)) AS repo,
+                     CASE WHEN rules IS NOT NULL THEN flowlens.rule_errors(rules, a.api_response) END AS rule_errors
               FROM (SELECT r.github_id AS raw_github_id, r.id AS raw_id, r.repo_full_name, r.source_language, r.fetch_timestamp, r.api_response
                     FROM flowlens.raw_github_repos r
                     WHERE NOT stage_answers.retry
@@ -77,7 +112,7 @@ BEGIN
     ), last_of_day AS (
         SELECT DISTINCT ON ((p.repo).github_id, p.observed_on) p.observed_on, p.fetch_timestamp, p.raw_id, p.repo
         FROM projected p
-        WHERE (p.repo).errors IS NULL
+        WHERE p.is_valid
           -- an answer that came late does not beat a newer one of its day, even if that one had changed nothing
           AND (p.fetch_timestamp >= coalesce(stage_answers.latest, '-infinity')
                OR NOT EXISTS (
@@ -86,21 +121,45 @@ BEGIN
                    WHERE n.github_id = (p.repo).github_id
                      AND (n.fetch_timestamp, n.id) > (p.fetch_timestamp, p.raw_id)
                      AND n.fetch_timestamp < (p.observed_on + 1)::timestamp AT TIME ZONE 'UTC'
-                     AND (flowlens.project_github_repo(n.api_response, n.source_language, greatest(now(), n.fetch_timestamp))).errors IS NULL))
+                     AND (flowlens.project_github_repo(n.api_response, n.source_language, greatest(now(), n.fetch_timestamp))).errors IS NULL
+                     AND (rules IS NULL OR flowlens.jsonb_matches_schema(rules, n.api_response))))
         ORDER BY (p.repo).github_id, p.observed_on, p.fetch_timestamp DESC, p.raw_id DESC
-    ), stored AS (
-        INSERT INTO flowlens.stg_repos_validated AS s (
-            github_id, observed_on, repo_full_name, repo_url, language, description, stars, forks, open_issues, topics,
-            is_archived, is_disabled, is_fork, is_private, created_at, updated_at, pushed_at,
-            readme_content, observed_at, effective_at, raw_id)
+    ), state AS MATERIALIZED (
+        -- a limited subquery, so that only the partition of each day is looked into
+        SELECT bool_and((SELECT s.observed_on FROM flowlens.stg_repos_validated s WHERE s.observed_on = d.observed_on LIMIT 1) IS NULL) AS is_empty
+        FROM (SELECT DISTINCT p.observed_on FROM projected p) d
+    ), wanted AS NOT MATERIALIZED (
         SELECT (l.repo).github_id, l.observed_on, (l.repo).repo_full_name, (l.repo).repo_url, (l.repo).language,
                (l.repo).description, (l.repo).stars, (l.repo).forks, (l.repo).open_issues, (l.repo).topics,
                (l.repo).is_archived, (l.repo).is_disabled, (l.repo).is_fork, (l.repo).is_private,
                (l.repo).created_at, (l.repo).updated_at, (l.repo).pushed_at,
-               m.readme_content, l.fetch_timestamp, greatest(l.fetch_timestamp, m.observed_at), l.raw_id
+               m.readme_content, l.fetch_timestamp AS observed_at, greatest(l.fetch_timestamp, m.observed_at) AS effective_at, l.raw_id
         FROM last_of_day l
         LEFT JOIN flowlens.stg_repo_readmes m
                ON m.github_id = (l.repo).github_id AND m.observed_at < (l.observed_on + 1)::timestamp AT TIME ZONE 'UTC'
+    ), begun AS (
+        -- on days without staged answers nothing can conflict, because runs take turns: a plain INSERT costs less;
+        -- only one of the two INSERTs has its rows computed
+        INSERT INTO flowlens.stg_repos_validated (
+            github_id, observed_on, repo_full_name, repo_url, language, description, stars, forks, open_issues, topics,
+            is_archived, is_disabled, is_fork, is_private, created_at, updated_at, pushed_at,
+            readme_content, observed_at, effective_at, raw_id)
+        SELECT w.github_id, w.observed_on, w.repo_full_name, w.repo_url, w.language, w.description, w.stars, w.forks, w.open_issues, w.topics,
+               w.is_archived, w.is_disabled, w.is_fork, w.is_private, w.created_at, w.updated_at, w.pushed_at,
+               w.readme_content, w.observed_at, w.effective_at, w.raw_id
+        FROM wanted w
+        WHERE (SELECT e.is_empty FROM state e)
+        RETURNING observed_on
+    ), continued AS (
+        INSERT INTO flowlens.stg_repos_validated AS s (
+            github_id, observed_on, repo_full_name, repo_url, language, description, stars, forks, open_issues, topics,
+            is_archived, is_disabled, is_fork, is_private, created_at, updated_at, pushed_at,
+            readme_content, observed_at, effective_at, raw_id)
+        SELECT w.github_id, w.observed_on, w.repo_full_name, w.repo_url, w.language, w.description, w.stars, w.forks, w.open_issues, w.topics,
+               w.is_archived, w.is_disabled, w.is_fork, w.is_private, w.created_at, w.updated_at, w.pushed_at,
+               w.readme_content, w.observed_at, w.effective_at, w.raw_id
+        FROM wanted w
+        WHERE NOT (SELECT e.is_empty FROM state e)
         ON CONFLICT (github_id, observed_on) DO UPDATE SET
             repo_full_name = excluded.repo_full_name, repo_url = excluded.repo_url, language = excluded.language,
             description = excluded.description, stars = excluded.stars, forks = excluded.forks,
@@ -118,22 +177,26 @@ BEGIN
                excluded.forks, excluded.open_issues, excluded.topics, excluded.is_archived, excluded.is_disabled,
                excluded.is_fork, excluded.is_private, excluded.created_at, excluded.updated_at, excluded.pushed_at)
         RETURNING observed_on
+    ), stored AS (
+        SELECT u.observed_on, count(*) AS answers
+        FROM (SELECT b.observed_on FROM begun b UNION ALL SELECT c.observed_on FROM continued c) u
+        GROUP BY u.observed_on
     ), quarantined AS (
         INSERT INTO flowlens.stg_repos_rejected AS q
             (github_id, raw_id, repo_full_name, api_response, source_language, fetch_timestamp, errors)
-        SELECT p.raw_github_id, p.raw_id, p.repo_full_name, p.bad_answer, p.source_language, p.fetch_timestamp, (p.repo).errors
+        SELECT p.raw_github_id, p.raw_id, p.repo_full_name, p.bad_answer, p.source_language, p.fetch_timestamp, p.errors
         FROM projected p
-        WHERE (p.repo).errors IS NOT NULL
+        WHERE NOT p.is_valid
         ON CONFLICT (github_id, raw_id) DO UPDATE SET errors = excluded.errors, attempts = q.attempts + 1
         WHERE stage_answers.retry
         RETURNING 1
     ), released AS (
         DELETE FROM flowlens.stg_repos_rejected q
         USING projected p
-        WHERE stage_answers.retry AND q.github_id = p.raw_github_id AND q.raw_id = p.raw_id AND (p.repo).errors IS NULL
+        WHERE stage_answers.retry AND q.github_id = p.raw_github_id AND q.raw_id = p.raw_id AND p.is_valid
     )
-    SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM quarantined), t.answers, t.newest,
-           (SELECT array_agg(DISTINCT s.observed_on) FROM stored s), flowlens.cursor_snapshot()
+    SELECT (SELECT coalesce(sum(s.answers), 0) FROM stored s), (SELECT count(*) FROM quarantined), t.answers, t.newest,
+           (SELECT array_agg(s.observed_on) FROM stored s), flowlens.cursor_snapshot()
     INTO staged, rejected, answers, newest, days, read_until
     FROM (SELECT count(*) AS answers, max(p.fetch_timestamp) AS newest FROM projected p) t;
 

@@ -15,7 +15,8 @@ typedef enum FlowlensLock
 	FLOWLENS_LOCK_DIMENSIONS,	/* load_dimensions() */
 	FLOWLENS_LOCK_SNAPSHOTS,	/* load_snapshots() */
 	FLOWLENS_LOCK_PIPELINE,		/* registering a pipeline run */
-	FLOWLENS_LOCK_RETENTION		/* apply_retention() */
+	FLOWLENS_LOCK_RETENTION,	/* apply_retention() */
+	FLOWLENS_LOCK_EVENTS		/* processing a repository's events; object = hash of its id */
 } FlowlensLock;
 
 extern void flowlens_lock(FlowlensLock kind, uint32 object);

@@ -13,7 +13,7 @@
 #include "executor/spi.h"
 #include "tcop/dest.h"
 
-#define SPI_STEP_MAX_ARGS 8
+#define SPI_STEP_MAX_ARGS 12
 
 typedef struct SpiStep
 {

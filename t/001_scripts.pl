@@ -11,7 +11,7 @@ use Test::More;
 
 my $top = getcwd();
 my $node = PostgreSQL::Test::Cluster->new('scripts');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
 
 # Runs a command from another directory; returns exit status, standard output, standard error
@@ -46,8 +46,8 @@ sub definitions
 	my ($database) = @_;
 	my ($status, $out, $err) = command('pg_dump', '-s', '-n', 'flowlens', '-d', $node->connstr($database));
 	is($status, 0, "pg_dump of $database") or diag($err);
-	# since 15.14 a dump holds a random key; comments and blank lines vary with the extension's presence
-	return join("\n", grep { !/^(--|\\|$)/ && !/EXTENSION/ } split(/\n/, $out));
+	# since 15.14 a dump holds a random key; comments, blank lines and triggers vary with the extension's presence
+	return join("\n", grep { !/^(--|\\|$)/ && !/EXTENSION/ && !/^CREATE TRIGGER .* EXECUTE FUNCTION flowlens\./ } split(/\n/, $out));
 }
 
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(single whole extended empty old setup);
@@ -196,7 +196,38 @@ like($out, qr/install\(\): up to date.*as it was/s, 'db_setup.sh again changes n
 $node->safe_psql('setup', q{ALTER DATABASE setup SET search_path = "My, Schema", public});
 command("$top/bin/db_setup.sh");
 is($node->safe_psql('setup', 'SHOW search_path'), '"My, Schema", public, flowlens', "a user's search_path is kept");
+# a role that is no superuser sets up its own database, and one that it does not own
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE DATABASE mine OWNER app; CREATE DATABASE theirs; GRANT CREATE ON DATABASE theirs TO app');
+for my $case ([ 'mine', qr/search_path of the database is now/ ], [ 'theirs', qr/do not own the database.*for your own new sessions/ ])
+{
+	my ($database, $says) = @$case;
+	$ENV{DATABASE_URL} = $node->connstr($database) . ' user=app';
+	($status, $out, $err) = command("$top/bin/db_setup.sh");
+	is($status, 0, "db_setup.sh without superuser on $database") or diag("$out\n$err");
+	like($out, $says, "db_setup.sh on $database says what it did");
+	is($node->safe_psql($database, q{SELECT store_raw_repos('[]')}, extra_params => [ '-U', 'app' ]), '0', "app uses $database");
+}
 delete $ENV{DATABASE_URL};
+
+# .env in the checkout: read, not executed, and weaker than the environment
+my $tree = tempdir(CLEANUP => 1);
+system('cp', '-r', 'bin', 'database', $tree);
+append_to_file("$tree/.env", "# a comment\nPGUSER=nobody\nexport DATABASE_URL=\"" . $node->connstr('whole') . " application_name='\$(touch $tree/executed)'\"\r\n");
+($status, $out, $err) = command("$tree/bin/db_setup.sh");
+like($out, qr/^==> database whole of /, '.env names the database') or diag($err);
+ok(!-e "$tree/executed", '.env is not executed');
+$ENV{DATABASE_URL} = $node->connstr('setup');
+($status, $out, $err) = command("$tree/bin/db_setup.sh");
+like($out, qr/^==> database setup of /, 'DATABASE_URL comes first');
+delete $ENV{DATABASE_URL};
+unlink("$tree/.env");
+{
+	local %ENV = %ENV;
+	delete $ENV{PGDATABASE};
+	($status, $out, $err) = command("$tree/bin/db_setup.sh");
+	is($status, 1, 'without a database it stops');
+	like($err, qr/set DATABASE_URL/, 'and says what to set');
+}
 
 # load_answers: lines, broken lines, going on where it stopped
 $ENV{DATABASE_URL} = $node->connstr('setup');

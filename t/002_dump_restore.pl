@@ -7,11 +7,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('dump');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
 # another cluster: transaction numbers of the original mean nothing in it
 my $other = PostgreSQL::Test::Cluster->new('restore');
-$other->init;
+$other->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $other->start;
 
 # Stores the generated answers of a day and runs the pipeline

@@ -1,4 +1,4 @@
-# 60 days of real repositories (public daily counts, 2019) go through the whole pipeline as GitHub-shaped answers; then
+# 60 days of real repositories (public daily counts, 2019; half a year with FLOWLENS_LONG) go through the whole pipeline as GitHub-shaped answers; then
 # versions, facts, scores and ranks are compared with what plain SQL computes from the same file.
 use strict;
 use warnings FATAL => 'all';
@@ -9,9 +9,9 @@ use Test::More;
 my $data = ($ENV{FLOWLENS_DATA} // '../shared/data') . '/github-rankings-2019-2021.csv.xz';
 plan skip_all => "no file $data" unless -r $data;
 
-my ($first_day, $last_day) = ('2019-01-02', '2019-03-02');
+my ($first_day, $last_day) = ('2019-01-02', $ENV{FLOWLENS_LONG} ? '2019-06-30' : '2019-03-02');
 my $node = PostgreSQL::Test::Cluster->new('real_input');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', "shared_buffers = '256MB'\nwork_mem = '64MB'\nmax_wal_size = '2GB'\njit = off");
 $node->start;
 
@@ -35,7 +35,8 @@ $node->safe_psql('postgres', qq{
 	CREATE INDEX ON observation (day);
 	ANALYZE observation;
 });
-is_value('SELECT count(*) > 100000 AND count(DISTINCT day) BETWEEN 50 AND 59 FROM observation', 't', 'real days, some missing');
+is_value('SELECT count(*) > 100000 AND count(DISTINCT day) > 50 AND count(DISTINCT day) < max(day) - min(day) FROM observation', 't',
+	'real days, some missing');
 
 # the answers of a day in an order of their own, in arrays of 500; then the pipeline for that day
 my @days = split(/\n/, $node->safe_psql('postgres', 'SELECT DISTINCT day FROM observation ORDER BY day'));
@@ -61,8 +62,6 @@ $node->safe_psql('postgres', $replay);
 note(sprintf('%d days replayed in %d s', scalar(@days), time - $started));
 
 is_value("SELECT count(*) FROM flowlens.fact_workflow_runs WHERE status <> 'completed'", '0', 'no run failed');
-is_value("SELECT string_agg(day::text, ' ' ORDER BY day) FROM generate_series('$first_day'::date, '$last_day', '1 day') AS d (day)
-		LEFT JOIN flowlens.pipeline_days p USING (day) WHERE p.published_at IS NULL", '', 'every day is published, missing ones too');
 
 # staging: each repository and day with a language; the others are rejected for that one reason
 is_value(q{
@@ -102,6 +101,9 @@ $node->safe_psql('postgres', qq{
 	CREATE INDEX ON expected_fact (day);
 	ANALYZE expected_fact;
 });
+is_value(q{SELECT string_agg(coalesce(p.day, e.day)::text, ' ') FROM (SELECT * FROM flowlens.pipeline_days WHERE published_at IS NOT NULL) p
+		FULL JOIN (SELECT DISTINCT day FROM expected_fact) e USING (day) WHERE p.day IS NULL OR e.day IS NULL},
+	'', 'every day with something to show is published, missing ones too');
 is_value('SELECT count(*) > 500 FROM expected_fact WHERE observed_day < day', 't', 'some repositories are carried over');
 is_value(q{
 	SELECT count(*) FROM expected_fact e

@@ -38,7 +38,7 @@ is(sha512_base64(slurp_file($archive)) . '==', $integrity, 'the archive is the p
 command_ok([ 'tar', '-xzf', $archive, '-C', $directory ], 'unpack');
 
 my $node = PostgreSQL::Test::Cluster->new('octokit');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION flowlens_trender; SELECT flowlens.install()');
 

@@ -46,7 +46,7 @@ is($meta->{'meta-spec'}{version}, '1.0.0', 'META.json follows version 1.0.0 of i
 
 # a database set up as the document says first: by bin/db_setup.sh
 my $node = PostgreSQL::Test::Cluster->new('readme');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE scratch');
 $ENV{DATABASE_URL} = $node->connstr('scratch');
@@ -60,7 +60,7 @@ my ($session, $ran) = ('', 0);
 my $run_session = sub {
 	return if $session eq '';
 	my ($status, $out, $err) = $node->psql('scratch', "$session\n\\echo all done\n", on_error_stop => 1);
-	like($out, qr/^all done$/m, 'SQL blocks run') or diag($err);
+	like($out, qr/^all done$/m, 'SQL blocks run') or diag("$out\n$err");
 	$session = '';
 };
 for my $block (blocks('README.md'))

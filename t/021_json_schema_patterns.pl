@@ -62,7 +62,7 @@ SKIP:
 	note "node $version, seed $seed";
 	create_database('utf8', 'UTF8');
 	$node->safe_psql('utf8', q{
-CREATE TABLE node_says (line jsonb);
+CREATE TABLE node_says (line jsonb, we_say text);
 CREATE FUNCTION we_say(line jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	reason text;
@@ -71,7 +71,7 @@ BEGIN
 		RETURN flowlens.jsonb_matches_schema(flowlens.jsonschema_compile('{"format": "regex"}', format_assertion => true), line->'pattern');
 	END IF;
 	RETURN matches(line->>'pattern', line->>'instance');
-EXCEPTION WHEN invalid_regular_expression THEN
+EXCEPTION WHEN invalid_regular_expression OR program_limit_exceeded THEN
 	GET STACKED DIAGNOSTICS reason = PG_EXCEPTION_DETAIL;
 	RETURN reason;
 END $$;
@@ -85,18 +85,21 @@ END $$;
 		run([ 'node', "$top/t/json_schema_pattern_cases.mjs", $kind, $seed, $number ], '>', $cases)
 		  or die "node failed";
 		$node->safe_psql('utf8', qq{TRUNCATE node_says;
-\\copy node_says FROM '$cases' WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
+\\copy node_says (line) FROM '$cases' WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
+UPDATE node_says SET we_say = we_say(line);
 });
-		# back references may be refused; so may, rarely, be what the engine finds too complex
+		# what is too complex for PostgreSQL's engine, or takes too many steps back, may be given up
 		is( $node->safe_psql('utf8', q{
-SELECT line, we FROM node_says, LATERAL (SELECT we_say(line) AS we) w
-WHERE we <> coalesce(line->>'valid', line->>'match') AND NOT (line ? 'match' AND we ~ '^A back reference is only supported|too complex')
+SELECT line, we_say FROM node_says
+WHERE we_say <> coalesce(line->>'valid', line->>'match') AND NOT (line ? 'match' AND we_say ~ '^It took more than|too complex')
 ORDER BY length(line->>'pattern') LIMIT 10;
 }),
 			'', "$kind: the same verdicts");
-		my ($patterns, $texts, $matches) = split /\|/, $node->safe_psql('utf8', q{
-SELECT count(*) FILTER (WHERE line ? 'valid'), count(*) FILTER (WHERE line ? 'match'), count(*) FILTER (WHERE (line->>'match')::boolean) FROM node_says;
+		my ($patterns, $texts, $matches, $given_up) = split /\|/, $node->safe_psql('utf8', q{
+SELECT count(*) FILTER (WHERE line ? 'valid'), count(*) FILTER (WHERE line ? 'match'), count(*) FILTER (WHERE (line->>'match')::boolean),
+	count(*) FILTER (WHERE line ? 'match' AND we_say NOT IN ('true', 'false')) FROM node_says;
 });
+		cmp_ok($given_up, '<=', $number / 100, "$kind: few of them given up");
 		is($patterns, $number, "$kind: number of patterns");
 		cmp_ok($matches, '>', 0.05 * $texts, "$kind: enough of $texts texts match");
 		cmp_ok($texts - $matches, '>', 0.05 * $texts, "$kind: enough do not");

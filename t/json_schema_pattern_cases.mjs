@@ -49,7 +49,7 @@ function term(depth) {
 	if (kindOfTerm === 0) return '^';
 	if (kindOfTerm === 1) return '$';
 	if (kindOfTerm === 2) return pick(['\\b', '\\B']);
-	if (depth > 0 && (kindOfTerm === 3 || (kind === 'assertions' && kindOfTerm < 8)))
+	if (depth > 0 && (kindOfTerm === 3 || (kind === 'assertions' && kindOfTerm < 8) || (kind === 'references' && kindOfTerm === 10)))
 		return `${pick(['(?=', '(?!', '(?<=', '(?<!'])}${choice(depth - 1)})`;
 	if (groups > 0 && (kindOfTerm === 4 || (kind === 'references' && kindOfTerm < 9)))
 		return reference() + quantifier;

@@ -35,11 +35,18 @@ make_server_dir() {
     [ "$(id -u)" != 0 ] || chown -R "$(server_user):" "$server_dir"
 }
 
+# Prints a locale with UTF8 that does not depend on the caller's language
+utf8_locale() {
+    if locale -a 2>/dev/null | grep -qix 'c.utf-\?8'; then
+        echo C.UTF-8
+    else
+        echo C
+    fi
+}
+
 # Creates and starts the cluster and points the client environment at it; arguments are lines for postgresql.conf
 start_server() {
-    local locale=C
     make_server_dir
-    ! locale -a 2>/dev/null | grep -qix 'c.utf-\?8' || locale=C.UTF-8
     for name in $(env | sed -n 's/^\(PG[A-Z]*\)=.*/\1/p'); do       # a service or a password of the caller's
         [ "$name" = PG_CONFIG ] || unset "$name"
     done
@@ -49,7 +56,7 @@ start_server() {
 
     echo "$PGPASSWORD" | as_server tee "$server_dir/password" >/dev/null
     as_server "$bindir/initdb" -D "$server_dir/data" -U postgres -A scram-sha-256 --pwfile="$server_dir/password" \
-        --locale="$locale" -E UTF8 -N >"$server_dir/initdb.log" 2>&1 || { cat "$server_dir/initdb.log"; die "initdb failed"; }
+        --locale="$(utf8_locale)" -E UTF8 -N >"$server_dir/initdb.log" 2>&1 || { cat "$server_dir/initdb.log"; die "initdb failed"; }
     {
         echo "listen_addresses = ''"
         echo "unix_socket_directories = '$server_dir/socket'"

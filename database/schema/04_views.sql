@@ -152,3 +152,48 @@ GROUP BY s.service_key, s.service_type, s.description, s.service_category
 ORDER BY repos_using_service DESC, s.service_type;
 COMMENT ON VIEW flowlens.analytics_render_services_adoption IS
 'Each kind of Render service on the newest published day: how many repositories use it, how complex they are.';
+
+CREATE OR REPLACE VIEW flowlens.analytics_momentum_backtests AS
+SELECT
+    days.as_of,
+    days.horizon,
+    days.model,
+    days.model_version,
+    quality.repositories,
+    quality.ndcg_at_100,
+    quality.precision_at_100,
+    quality.spearman
+FROM (
+    SELECT d.day AS as_of, h.horizon, d.model, d.model_version
+    FROM flowlens.pipeline_days d
+    CROSS JOIN (VALUES (7), (28)) h (horizon)
+    WHERE d.published_at IS NOT NULL
+      AND EXISTS (SELECT 1 FROM flowlens.pipeline_days later WHERE later.day = d.day + h.horizon AND later.published_at IS NOT NULL)
+    ORDER BY d.day DESC, h.horizon
+    LIMIT 30
+) days
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS repositories,
+        sum(r.gain / ln(r.place + 1::double precision)) FILTER (WHERE r.place <= 100)
+            / nullif(sum(r.gain / ln(r.ideal_place + 1::double precision)) FILTER (WHERE r.ideal_place <= 100), 0) AS ndcg_at_100,
+        count(*) FILTER (WHERE r.place <= 100 AND r.ideal_place <= 100) / 100::double precision AS precision_at_100,
+        corr(r.score_rank, r.gain_rank) AS spearman
+    FROM (
+        SELECT
+            greatest(u.gain, 0)::double precision AS gain,
+            row_number() OVER (ORDER BY u.score DESC, u.stars DESC, u.github_id) AS place,
+            row_number() OVER (ORDER BY greatest(u.gain, 0) DESC, u.stars DESC, u.github_id) AS ideal_place,
+            rank() OVER (ORDER BY u.score DESC) + (count(*) OVER (ORDER BY u.score DESC RANGE CURRENT ROW) - 1) / 2::double precision AS score_rank,
+            rank() OVER (ORDER BY u.gain DESC) + (count(*) OVER (ORDER BY u.gain DESC RANGE CURRENT ROW) - 1) / 2::double precision AS gain_rank
+        FROM (
+            SELECT f.github_id, f.stars, coalesce(f.momentum_score, -1) AS score, later.stars - f.stars AS gain
+            FROM flowlens.fact_repo_snapshots f
+            JOIN flowlens.fact_repo_snapshots later ON later.github_id = f.github_id AND later.snapshot_date = days.as_of + days.horizon
+            WHERE f.snapshot_date = days.as_of AND NOT f.is_stale AND NOT later.is_stale
+        ) u
+    ) r
+) quality
+ORDER BY days.as_of DESC, days.horizon;
+COMMENT ON VIEW flowlens.analytics_momentum_backtests IS
+'How well the last published days foretold the stars gained 7 and 28 days later (30 backtests): quality of the first 100, rank correlation of all. Each row costs a join and three sorts of a day: ask for one with WHERE as_of = ....';

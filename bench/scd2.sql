@@ -1,0 +1,167 @@
+-- SCD type 2 merge against its alternatives, every one in this call:
+--   psql -X -v rows=1000000 -f bench/scd2.sql
+-- Prints the median of the runs and the ratio to scd2_merge(). Each run ends in a rollback, so that all start alike.
+\set QUIET on
+\if :{?rows} \else \set rows 1000000 \endif
+\if :{?runs} \else \set runs 5 \endif
+\pset footer off
+SET client_min_messages = warning;
+SET jit = off;
+SET max_parallel_workers_per_gather = 0;
+SET synchronous_commit = off;
+CREATE EXTENSION IF NOT EXISTS flowlens_trender;
+DROP SCHEMA IF EXISTS scd2_bench CASCADE;
+CREATE SCHEMA scd2_bench;
+SET search_path = scd2_bench;
+
+CREATE TABLE dim (
+    repo_key bigserial PRIMARY KEY, github_id bigint NOT NULL, repo_full_name varchar(255) NOT NULL, repo_url varchar(500),
+    description text, readme_content text, language varchar(50), created_at timestamptz, render_category varchar(50),
+    valid_from timestamptz NOT NULL, valid_to timestamptz, is_current boolean NOT NULL DEFAULT true)
+    WITH (autovacuum_enabled = false);
+CREATE TABLE stg (LIKE dim) WITH (autovacuum_enabled = false);
+ALTER TABLE stg DROP repo_key, DROP valid_from, DROP valid_to, DROP is_current;
+
+-- fills dim with current versions; the source has 1 % of them changed, 0.1 % new, in random order
+CREATE PROCEDURE fill(n bigint, readme text) LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE dim, stg;
+    INSERT INTO dim (github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category, valid_from)
+    SELECT i, format('owner%s/repo%s', i % 65536, i), format('https://github.com/owner%s/repo%s', i % 65536, i),
+           CASE WHEN i % 10 > 0 THEN 'A repository about ' || md5(i::text) || ' and its tests' END,
+           CASE WHEN readme <> '' THEN md5((i * 7)::text) || readme END,
+           (ARRAY['Python', 'Go', 'TypeScript', 'C', NULL])[1 + i % 5], timestamptz '2015-01-01' + i * interval '1 minute',
+           CASE WHEN i % 20 = 0 THEN 'community' END, timestamptz '2024-01-01' + (i % 1000) * interval '1 hour'
+    FROM generate_series(1, n) i;
+    INSERT INTO stg (github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category)
+    SELECT github_id, repo_full_name, repo_url, CASE WHEN github_id % 100 = 7 THEN description || '!' ELSE description END,
+           readme_content, CASE WHEN github_id % 100 = 7 THEN 'Rust' ELSE language END, created_at, render_category
+    FROM (SELECT * FROM dim UNION ALL
+          SELECT repo_key + n, github_id + n, repo_full_name || 'n', repo_url, description, readme_content, language,
+                 created_at, render_category, valid_from, valid_to, is_current
+          FROM dim WHERE github_id % 1000 = 3) d
+    ORDER BY hashint8(github_id);
+    DROP TABLE IF EXISTS dbt;
+    CREATE TABLE dbt WITH (autovacuum_enabled = false) AS
+    SELECT github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category,
+           md5(github_id::text || '|' || valid_from::text) AS dbt_scd_id, valid_from AS dbt_updated_at,
+           valid_from AS dbt_valid_from, NULL::timestamptz AS dbt_valid_to FROM dim;
+END $$;
+
+-- dbt snapshot, check strategy: what its PostgreSQL adapter runs, in the same three statements
+CREATE PROCEDURE run_dbt() LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE TEMP TABLE dbt_tmp ON COMMIT DROP AS
+    WITH snapshotted AS (SELECT *, github_id AS dbt_unique_key FROM dbt WHERE dbt_valid_to IS NULL),
+    insert_source AS (SELECT *, github_id AS dbt_unique_key, now() AS dbt_updated_at, now() AS dbt_valid_from,
+        NULL::timestamptz AS dbt_valid_to, md5(coalesce(github_id::varchar, '') || '|' || coalesce(now()::varchar, '')) AS dbt_scd_id FROM stg),
+    update_source AS (SELECT *, github_id AS dbt_unique_key, now() AS dbt_updated_at, now() AS dbt_valid_from, now() AS dbt_valid_to FROM stg),
+    insertions AS (SELECT 'insert' AS dbt_change_type, s.* FROM insert_source s
+        LEFT OUTER JOIN snapshotted d ON d.dbt_unique_key = s.dbt_unique_key
+        WHERE d.dbt_unique_key IS NULL OR (d.dbt_unique_key IS NOT NULL AND (
+            d.repo_full_name <> s.repo_full_name OR (d.repo_full_name IS NULL) <> (s.repo_full_name IS NULL)
+            OR d.repo_url <> s.repo_url OR (d.repo_url IS NULL) <> (s.repo_url IS NULL)
+            OR d.description <> s.description OR (d.description IS NULL) <> (s.description IS NULL)
+            OR d.readme_content <> s.readme_content OR (d.readme_content IS NULL) <> (s.readme_content IS NULL)
+            OR d.language <> s.language OR (d.language IS NULL) <> (s.language IS NULL)
+            OR d.render_category <> s.render_category OR (d.render_category IS NULL) <> (s.render_category IS NULL)))),
+    updates AS (SELECT 'update' AS dbt_change_type, s.*, d.dbt_scd_id FROM update_source s
+        JOIN snapshotted d ON d.dbt_unique_key = s.dbt_unique_key
+        WHERE d.repo_full_name <> s.repo_full_name OR (d.repo_full_name IS NULL) <> (s.repo_full_name IS NULL)
+            OR d.repo_url <> s.repo_url OR (d.repo_url IS NULL) <> (s.repo_url IS NULL)
+            OR d.description <> s.description OR (d.description IS NULL) <> (s.description IS NULL)
+            OR d.readme_content <> s.readme_content OR (d.readme_content IS NULL) <> (s.readme_content IS NULL)
+            OR d.language <> s.language OR (d.language IS NULL) <> (s.language IS NULL)
+            OR d.render_category <> s.render_category OR (d.render_category IS NULL) <> (s.render_category IS NULL))
+    SELECT * FROM insertions UNION ALL SELECT * FROM updates;
+    UPDATE dbt SET dbt_valid_to = t.dbt_valid_to FROM dbt_tmp t
+    WHERE t.dbt_scd_id::text = dbt.dbt_scd_id::text AND t.dbt_change_type::text IN ('update'::text, 'delete'::text)
+      AND dbt.dbt_valid_to IS NULL;
+    INSERT INTO dbt (github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category,
+        dbt_scd_id, dbt_updated_at, dbt_valid_from, dbt_valid_to)
+    SELECT github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category,
+        dbt_scd_id, dbt_updated_at, dbt_valid_from, dbt_valid_to FROM dbt_tmp WHERE dbt_change_type::text = 'insert'::text;
+END $$;
+
+CREATE PROCEDURE run_update_insert() LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE dim d SET valid_to = now(), is_current = false FROM stg s
+    WHERE d.github_id = s.github_id AND d.is_current
+      AND (d.repo_full_name, d.repo_url, d.description, d.readme_content, d.language, d.render_category)
+          IS DISTINCT FROM (s.repo_full_name, s.repo_url, s.description, s.readme_content, s.language, s.render_category);
+    INSERT INTO dim (github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category, valid_from)
+    SELECT s.github_id, s.repo_full_name, s.repo_url, s.description, s.readme_content, s.language, s.created_at, s.render_category, now()
+    FROM stg s WHERE NOT EXISTS (SELECT FROM dim d WHERE d.github_id = s.github_id AND d.is_current);
+END $$;
+
+CREATE PROCEDURE run_temp_delta() LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE TEMP TABLE delta ON COMMIT DROP AS SELECT s.*, d.repo_key AS old_key FROM stg s
+    LEFT JOIN dim d ON d.github_id = s.github_id AND d.is_current
+    WHERE d.repo_key IS NULL
+       OR (d.repo_full_name, d.repo_url, d.description, d.readme_content, d.language, d.render_category)
+          IS DISTINCT FROM (s.repo_full_name, s.repo_url, s.description, s.readme_content, s.language, s.render_category);
+    ANALYZE delta;
+    UPDATE dim d SET valid_to = now(), is_current = false FROM delta x WHERE d.repo_key = x.old_key;
+    INSERT INTO dim (github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category, valid_from)
+    SELECT github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category, now() FROM delta;
+END $$;
+
+-- only finds the changes, writes nothing
+CREATE PROCEDURE run_detect_only() LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM count(*) FROM stg s LEFT JOIN dim d ON d.github_id = s.github_id AND d.is_current
+    WHERE d.repo_key IS NULL
+       OR (d.repo_full_name, d.repo_url, d.description, d.readme_content, d.language, d.render_category)
+          IS DISTINCT FROM (s.repo_full_name, s.repo_url, s.description, s.readme_content, s.language, s.render_category);
+END $$;
+
+CREATE PROCEDURE run_merge() LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM flowlens.scd2_merge('dim', 'stg', '{github_id}',
+        '{repo_full_name,repo_url,description,readme_content,language,render_category}');
+END $$;
+
+CREATE TABLE timings (variant text, setting text, ms double precision);
+
+-- runs the variants in turn, each in a transaction of its own that is rolled back
+CREATE PROCEDURE measure(variants text[], setting text, runs int) LANGUAGE plpgsql AS $$
+DECLARE
+    started timestamptz;
+    elapsed double precision;
+    variant text;
+BEGIN
+    FOR run IN 0 .. runs LOOP
+        FOREACH variant IN ARRAY variants LOOP
+            BEGIN
+                started := clock_timestamp();
+                EXECUTE format('CALL run_%s()', variant);
+                elapsed := extract(epoch FROM clock_timestamp() - started) * 1000;
+                RAISE SQLSTATE 'BENCH';
+            EXCEPTION WHEN SQLSTATE 'BENCH' THEN NULL;
+            END;
+            -- the first round warms up
+            IF run > 0 THEN INSERT INTO timings VALUES (variant, setting, elapsed); END IF;
+        END LOOP;
+    END LOOP;
+END $$;
+
+CREATE VIEW medians AS
+SELECT setting, variant, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS ms, count(*) AS runs FROM timings GROUP BY 1, 2;
+
+\echo 'Merge of' :rows 'current rows, 1 % changed, 0.1 % new'
+CALL fill(:rows, '');
+CREATE UNIQUE INDEX ON dim (github_id) WHERE is_current;
+CREATE UNIQUE INDEX ON dim (github_id, valid_from);
+CREATE INDEX ON dim (repo_full_name) WHERE is_current;
+VACUUM ANALYZE dim;
+VACUUM ANALYZE stg;
+VACUUM ANALYZE dbt;
+SELECT pg_size_pretty(pg_table_size('dim')) AS dim, pg_size_pretty(pg_table_size('stg')) AS stg;
+SET work_mem = '256MB';
+CALL measure('{dbt,update_insert,temp_delta,detect_only,merge}', '256MB', :runs);
+SET work_mem = '4MB';
+CALL measure('{dbt,update_insert,temp_delta,detect_only,merge}', '4MB', :runs);
+
+SELECT m.setting AS work_mem, m.variant, round(m.ms) AS ms, round((m.ms / o.ms)::numeric, 2) AS "times scd2_merge"
+FROM medians m JOIN medians o ON o.setting = m.setting AND o.variant = 'merge' ORDER BY 1, 3 DESC;

@@ -1,0 +1,116 @@
+#!/bin/bash
+# Times consumers of waiting pull requests, with 1 and with 4 workers: the polling of the original service, SKIP LOCKED
+# on the wide table, claim() + ack_batch(), the same without a flag to keep, and pgmq where it is installed.
+# The server (PG* variables) must have the extension; a database of its own is made and dropped. Prints jobs per second
+# and ratios to the polling. ROWS (default 150000) wait at the start of each run, SECONDS_EACH (default 3) are measured,
+# RUNS (default 3) give the median.
+set -euo pipefail
+directory=$(mktemp -d)
+database=flowlens_bench_queue
+rows=${ROWS:-150000}
+seconds=${SECONDS_EACH:-3}
+runs=${RUNS:-3}
+
+clean_up() {
+	rm -rf "$directory"
+	dropdb --if-exists "$database" >/dev/null 2>&1 || true
+}
+trap clean_up EXIT
+dropdb --if-exists "$database" >/dev/null 2>&1
+createdb "$database"
+
+query() {
+	psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$database" -c "$1"
+}
+
+query "SET client_min_messages = warning; CREATE EXTENSION flowlens_trender; SELECT flowlens.install();
+	INSERT INTO flowlens.repositories (github_id, name, full_name, owner) VALUES (1, 'shop', 'acme/shop', 'acme');
+	CREATE TABLE seed_pull_requests (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), repo_id uuid NOT NULL, pr_number integer NOT NULL,
+		title text NOT NULL, author text, author_avatar text, commit_sha text, branch_name text, state text, files_changed jsonb,
+		additions integer, deletions integer, processed boolean DEFAULT false, created_at timestamptz DEFAULT now(),
+		updated_at timestamptz DEFAULT now(), UNIQUE (repo_id, pr_number));
+	CREATE INDEX ON seed_pull_requests (processed);
+	CREATE TABLE result (variant text, workers integer, jobs double precision)" >/dev/null
+variants="poll skip_locked claim_flag claim"
+if [ "$(query "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgmq'")" = 1 ]; then
+	query "SET client_min_messages = warning; CREATE EXTENSION pgmq; SELECT pgmq.create('jobs')" >/dev/null
+	variants="$variants pgmq"
+fi
+
+# the service: ten rows, newest first, then one UPDATE each
+{
+	echo "SELECT $(for i in 1 2 3 4 5 6 7 8 9 10; do printf "coalesce((array_agg(id))[%d], gen_random_uuid()) AS id%d%s" $i $i "$([ $i = 10 ] || echo ,)"; done)" \
+		"FROM (SELECT id FROM seed_pull_requests WHERE processed = FALSE ORDER BY created_at DESC LIMIT 10) s \\gset"
+	for i in 1 2 3 4 5 6 7 8 9 10; do echo "UPDATE seed_pull_requests SET processed = TRUE WHERE id = ':id$i';"; done
+} >"$directory/poll"
+cat >"$directory/skip_locked" <<'SQL'
+UPDATE seed_pull_requests SET processed = TRUE WHERE id IN (SELECT id FROM seed_pull_requests WHERE processed = FALSE LIMIT 100 FOR UPDATE SKIP LOCKED);
+SQL
+for queue in pull_requests raw_github_events; do
+	cat >"$directory/claim_$queue" <<SQL
+SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(array_agg(version), '{}') AS versions FROM flowlens.claim('flowlens.$queue', 100) \\gset
+SELECT count(*) FROM flowlens.ack_batch('flowlens.$queue', ':ids', ':versions');
+SQL
+done
+mv "$directory/claim_pull_requests" "$directory/claim_flag"
+mv "$directory/claim_raw_github_events" "$directory/claim"
+cat >"$directory/pgmq" <<'SQL'
+SELECT coalesce(array_agg(msg_id), '{}') AS ids FROM pgmq.read('jobs', 60, 100) \gset
+SELECT count(*) FROM pgmq.delete('jobs', ':ids'::bigint[]);
+SQL
+
+# Fills the queue of a variant
+fill() {
+	case $1 in
+		poll | skip_locked) query "TRUNCATE seed_pull_requests; INSERT INTO seed_pull_requests (repo_id, pr_number, title, files_changed)
+			SELECT gen_random_uuid(), n, 'pull request ' || n, to_jsonb(repeat('x', 500)) FROM generate_series(1, $rows) n" ;;
+		claim_flag) query "TRUNCATE flowlens.pull_requests, flowlens.work_queue; INSERT INTO flowlens.pull_requests (repo_id, pr_number, title, files_changed)
+			SELECT id, n, 'pull request ' || n, to_jsonb(repeat('x', 500)) FROM flowlens.repositories, generate_series(1, $rows) n" ;;
+		claim) query "TRUNCATE flowlens.work_queue; INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at)
+			SELECT 'flowlens.raw_github_events', gen_random_uuid(), clock_timestamp(), now() FROM generate_series(1, $rows)" ;;
+		pgmq) query "SELECT pgmq.purge_queue('jobs'); SELECT count(*) FROM pgmq.send_batch('jobs', (SELECT array_agg(jsonb_build_object('id', gen_random_uuid())) FROM generate_series(1, $rows)))" ;;
+	esac >/dev/null
+	query "VACUUM ANALYZE seed_pull_requests; VACUUM ANALYZE flowlens.pull_requests; VACUUM ANALYZE flowlens.work_queue; CHECKPOINT"
+}
+
+# Counts what is left in the queue of a variant
+left() {
+	case $1 in
+		poll | skip_locked) query "SELECT count(*) FROM seed_pull_requests WHERE NOT processed" ;;
+		claim_flag | claim) query "SELECT count(*) FROM flowlens.work_queue" ;;
+		pgmq) query "SELECT count(*) FROM pgmq.q_jobs" ;;
+	esac
+}
+
+for _ in $(seq "$runs"); do
+	for workers in 1 4; do
+		for variant in $variants; do
+			fill "$variant"
+			started=$(date +%s.%N)
+			pgbench -n -M simple -c "$workers" -j "$workers" -T "$seconds" -f "$directory/$variant" "$database" >/dev/null
+			ended=$(date +%s.%N)
+			[ "$(left "$variant")" -gt 0 ] || echo "note: $variant with $workers workers emptied its queue; raise ROWS" >&2
+			query "INSERT INTO result VALUES ('$variant', $workers, ($rows - $(left "$variant")) / ($ended - $started))"
+		done
+	done
+done
+
+# claims while a snapshot is held that is older than everything removed since
+fill claim
+psql -X -q -d "$database" -c "BEGIN ISOLATION LEVEL REPEATABLE READ" -c "SELECT count(*) FROM flowlens.work_queue" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 &
+reader=$!
+until [ "$(query "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'")" = 1 ]; do sleep 0.1; done
+for half in first second; do
+	before=$(left claim)
+	pgbench -n -M simple -c 1 -t 400 -f "$directory/claim" "$database" >"$directory/out"
+	query "INSERT INTO result VALUES ('claim, old snapshot, $half 40,000', 1, ($before - $(left claim)) / (400 * $(sed -n 's/^latency average = \([0-9.]*\) ms/\1/p' "$directory/out") / 1000))"
+done
+query "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'" >/dev/null
+wait "$reader" 2>/dev/null || true
+
+psql -X -q -d "$database" -P footer=off -c "
+	WITH m AS (SELECT variant, workers, percentile_cont(0.5) WITHIN GROUP (ORDER BY jobs) AS jobs FROM result GROUP BY variant, workers)
+	SELECT m.workers, CASE m.variant WHEN 'poll' THEN 'poll 10, then 10 UPDATEs' WHEN 'skip_locked' THEN 'UPDATE ... SKIP LOCKED, 100' WHEN 'claim_flag' THEN 'claim + ack_batch, 100, with the flag of pull_requests'
+		WHEN 'claim' THEN 'claim + ack_batch, 100, no flag' WHEN 'pgmq' THEN 'pgmq read + delete, 100' ELSE m.variant END AS variant,
+		round(m.jobs::numeric) AS \"jobs/s\", round((m.jobs / p.jobs)::numeric, 1) AS \"x poll\"
+	FROM m JOIN m p ON p.variant = 'poll' AND p.workers = m.workers ORDER BY m.workers, m.jobs"

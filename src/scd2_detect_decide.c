@@ -1,0 +1,214 @@
+/*
+ * scd2_detect_decide.c
+ *		What an observation asks for, once its hashes have been looked up.
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "scd2_detect.h"
+
+/* Fetches the version that an entry stands for */
+static Scd2Version *
+fetch_version(Scd2Detector *detector, Scd2Entry *entry)
+{
+	Scd2Merge  *merge = detector->merge;
+	int			leaf = entry->leaf & SCD2_MAX_LEAVES;
+	Scd2Layout	   *layout = &detector->layouts[leaf];
+	TupleTableSlot *slot = detector->slots[leaf];
+	Scd2Version    *version = &detector->version;
+	int			i;
+
+	if (!table_tuple_fetch_row_version(detector->leaves[leaf], &entry->tid, detector->snapshot, slot))
+		elog(ERROR, "could not fetch a version of %s", merge->target);
+	slot_getallattrs(slot);
+	for (i = 0; i < merge->ncolumns; i++)
+	{
+		version->values[i] = slot->tts_values[layout->data[i] - 1];
+		version->nulls[i] = slot->tts_isnull[layout->data[i] - 1];
+	}
+	if (layout->hash != 0)
+	{
+		version->hash = slot->tts_values[layout->hash - 1];
+		version->hash_null = slot->tts_isnull[layout->hash - 1];
+	}
+	return version;
+}
+
+/*
+ * Sets the row hash to write in place.  The tracked values stay, even where
+ * the observation has the same ones in other bytes, and so does their hash.
+ */
+static void
+set_hash_in_place(Scd2Detector *detector, Scd2Version *version)
+{
+	Datum	   *value = &detector->values[SCD2_DELTA_HASH - 1];
+	bool	   *null = &detector->nulls[SCD2_DELTA_HASH - 1];
+
+	if (!detector->by_row_hash)
+	{
+		*value = version->hash;
+		*null = version->hash_null;
+	}
+	else if (*null)
+	{
+		*value = Int64GetDatum(scd2_hash_tracked(detector->merge, version->values, version->nulls));
+		*null = false;
+	}
+}
+
+/* Puts an observation into the delta, completed from the current version if there is one */
+static void
+put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Entry *entry, Scd2Version *version)
+{
+	Scd2Merge  *merge = detector->merge;
+	Scd2Layout	   *layout = &detector->source;
+	Datum	   *values = detector->values;
+	bool	   *nulls = detector->nulls;
+	int			i;
+
+	memset(nulls, 0, (SCD2_DELTA_FIXED + merge->ncolumns) * sizeof(bool));
+	values[SCD2_DELTA_ACTION - 1] = CharGetDatum(action);
+	nulls[SCD2_DELTA_RELATION - 1] = nulls[SCD2_DELTA_TID - 1] = nulls[SCD2_DELTA_FROM - 1] = entry == NULL;
+	if (entry != NULL)
+	{
+		values[SCD2_DELTA_RELATION - 1] = ObjectIdGetDatum(RelationGetRelid(detector->leaves[entry->leaf & SCD2_MAX_LEAVES]));
+		values[SCD2_DELTA_TID - 1] = PointerGetDatum(&entry->tid);
+		values[SCD2_DELTA_FROM - 1] = TimestampTzGetDatum(entry->valid_from);
+	}
+	values[SCD2_DELTA_AT - 1] = TimestampTzGetDatum(probe->at);
+	values[SCD2_DELTA_DELETED - 1] = BoolGetDatum(probe->deleted);
+	nulls[SCD2_DELTA_HASH - 1] = layout->hash == 0 || probe->slot->tts_isnull[layout->hash - 1];
+	if (!nulls[SCD2_DELTA_HASH - 1])
+		values[SCD2_DELTA_HASH - 1] = probe->slot->tts_values[layout->hash - 1];
+	for (i = 0; i < merge->ncolumns; i++)
+	{
+		Scd2Column *column = &merge->columns[i];
+		Datum	   *value = &values[SCD2_DELTA_FIXED + i];
+		bool	   *null = &nulls[SCD2_DELTA_FIXED + i];
+		int			at = layout->data[i] - 1;
+
+		*null = at < 0 || probe->slot->tts_isnull[at];
+		if (!*null)
+			*value = probe->slot->tts_values[at];
+		else if (action != SCD2_HISTORY && version != NULL && (at < 0 || column->keep_on_null))
+		{
+			*null = version->nulls[i];
+			*value = version->values[i];
+			if (column->role == SCD2_TRACKED)
+				nulls[SCD2_DELTA_HASH - 1] = true;
+		}
+	}
+	if (action == SCD2_IN_PLACE && merge->hash_attno != InvalidAttrNumber)
+		set_hash_in_place(detector, version);
+	scd2_put_delta(merge, values, nulls);
+}
+
+/* Compares the columns with a role of an observation and the current version */
+static bool
+is_changed(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version, Scd2Role role)
+{
+	Scd2Merge  *merge = detector->merge;
+	int			i;
+
+	for (i = 0; i < merge->ncolumns; i++)
+	{
+		Scd2Column *column = &merge->columns[i];
+		int			source = detector->source.data[i] - 1;
+
+		if (column->role != role || (column->keep_on_null && probe->slot->tts_isnull[source]))
+			continue;
+		if (!scd2_values_equal(column, probe->slot->tts_values[source], probe->slot->tts_isnull[source],
+							   version->values[i], version->nulls[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Tells whether the row hash of a version is not what it should be: the one
+ * that the source brings, or else that of the values it stores.
+ */
+static bool
+has_wrong_hash(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version)
+{
+	AttrNumber	source = detector->source.hash;
+	int64		right;
+
+	if (!detector->by_row_hash)
+		return false;
+	if (source != 0 && !probe->slot->tts_isnull[source - 1])
+		right = DatumGetInt64(probe->slot->tts_values[source - 1]);
+	else
+		right = scd2_hash_tracked(detector->merge, version->values, version->nulls);
+	return version->hash_null || DatumGetInt64(version->hash) != right;
+}
+
+/* Decides about an observation of a key without a current version */
+static void
+decide_new(Scd2Detector *detector, Scd2Probe *probe)
+{
+	Scd2Entry		entry = {.key_hash = probe->key_hash, .leaf = SCD2_ENTRY_USED | SCD2_ENTRY_SEEN};
+
+	ItemPointerSetInvalid(&entry.tid);
+	scd2_add_entry(detector, &entry);
+	if (detector->impossible)
+		return;
+	if (probe->at <= detector->latest_to)
+		put_observation(detector, probe, SCD2_HISTORY, NULL, NULL);
+	else if (!probe->deleted)
+		put_observation(detector, probe, SCD2_INSERT, NULL, NULL);
+}
+
+/* Decides about an observation that does not agree, or may not, with the current version */
+static void
+decide_existing(Scd2Detector *detector, Scd2Probe *probe, Scd2Entry *entry)
+{
+	Scd2Version    *version;
+	bool		changed;
+
+	if (probe->at < entry->valid_from)
+	{
+		put_observation(detector, probe, SCD2_HISTORY, entry, NULL);
+		return;
+	}
+	version = fetch_version(detector, entry);
+	if (is_changed(detector, probe, version, SCD2_KEY))
+	{
+		detector->impossible = true;	/* two keys, one hash */
+		return;
+	}
+	changed = is_changed(detector, probe, version, SCD2_TRACKED);
+	if (probe->at == entry->valid_from && (probe->deleted || changed))
+		put_observation(detector, probe, SCD2_HISTORY, entry, version);
+	else if (probe->deleted)
+		put_observation(detector, probe, SCD2_CLOSE, entry, version);
+	else if (changed)
+		put_observation(detector, probe, SCD2_VERSION, entry, version);
+	else if (is_changed(detector, probe, version, SCD2_UNTRACKED) || has_wrong_hash(detector, probe, version))
+		put_observation(detector, probe, SCD2_IN_PLACE, entry, version);
+}
+
+/* Looks an observation up */
+void
+scd2_decide(Scd2Detector *detector, Scd2Probe *probe)
+{
+	Scd2Entry	   *entry = scd2_find_entry(detector, probe->key_hash);
+
+	if ((entry->leaf & SCD2_ENTRY_USED) == 0)
+	{
+		decide_new(detector, probe);
+		return;
+	}
+	if ((entry->leaf & SCD2_ENTRY_SEEN) != 0)
+	{
+		detector->impossible = true;	/* a key that comes twice */
+		return;
+	}
+	entry->leaf |= SCD2_ENTRY_SEEN;
+	if (entry->value_hash != probe->value_hash || !probe->certain || probe->deleted || probe->at < entry->valid_from)
+		decide_existing(detector, probe, entry);
+}
