@@ -37,10 +37,10 @@ if [ "$(query "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgmq'"
 	variants="$variants pgmq"
 fi
 
-# the service: ten rows, newest first, then one UPDATE each
+# the service: ten rows, then one UPDATE each (without its ORDER BY, which sorts all that wait for every ten)
 {
 	echo "SELECT $(for i in 1 2 3 4 5 6 7 8 9 10; do printf "coalesce((array_agg(id))[%d], gen_random_uuid()) AS id%d%s" $i $i "$([ $i = 10 ] || echo ,)"; done)" \
-		"FROM (SELECT id FROM seed_pull_requests WHERE processed = FALSE ORDER BY created_at DESC LIMIT 10) s \\gset"
+		"FROM (SELECT id FROM seed_pull_requests WHERE processed = FALSE LIMIT 10) s \\gset"
 	for i in 1 2 3 4 5 6 7 8 9 10; do echo "UPDATE seed_pull_requests SET processed = TRUE WHERE id = ':id$i';"; done
 } >"$directory/poll"
 cat >"$directory/skip_locked" <<'SQL'
@@ -70,7 +70,8 @@ fill() {
 			SELECT 'flowlens.raw_github_events', gen_random_uuid(), clock_timestamp(), now() FROM generate_series(1, $rows)" ;;
 		pgmq) query "SELECT pgmq.purge_queue('jobs'); SELECT count(*) FROM pgmq.send_batch('jobs', (SELECT array_agg(jsonb_build_object('id', gen_random_uuid())) FROM generate_series(1, $rows)))" ;;
 	esac >/dev/null
-	query "VACUUM ANALYZE seed_pull_requests; VACUUM ANALYZE flowlens.pull_requests; VACUUM ANALYZE flowlens.work_queue; CHECKPOINT"
+	query "VACUUM ANALYZE seed_pull_requests, flowlens.pull_requests, flowlens.work_queue"
+	query "CHECKPOINT"
 }
 
 # Counts what is left in the queue of a variant
