@@ -13,6 +13,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -69,12 +70,17 @@ static SpiStep publish_step = {
 	.expected = SPI_OK_INSERT
 };
 
-/* The head of the board, when the day is the newest published one; ten times its size leaves room for exclusions */
-static SpiStep clear_board_step = {
-	.sql = "DELETE FROM flowlens.leaderboard_current "
+/* Size of the head of the board, when the day is the newest published one; ten times the view's leaves room for exclusions */
+static SpiStep board_size_step = {
+	.sql = "SELECT 10 * coalesce((SELECT s.value::bigint FROM flowlens.settings s WHERE s.name = 'leaderboard_size'), 100) "
 	"WHERE $1 >= (SELECT max(d.day) FROM flowlens.pipeline_days d WHERE d.published_at IS NOT NULL)",
 	.nargs = 1,
 	.argtypes = {DATEOID},
+	.expected = SPI_OK_SELECT
+};
+
+static SpiStep clear_board_step = {
+	.sql = "DELETE FROM flowlens.leaderboard_current",
 	.expected = SPI_OK_DELETE
 };
 
@@ -83,11 +89,9 @@ static SpiStep fill_board_step = {
 	"star_velocity, activity_score, momentum_score, growth_score, observed_at, is_stale) "
 	"SELECT f.rank_overall, f.rank_in_language, f.github_id, f.snapshot_date, f.stars, "
 	"f.star_velocity, f.activity_score, f.momentum_score, f.growth_score, f.observed_at, f.is_stale "
-	"FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $1 "
-	"AND f.rank_overall <= 10 * coalesce((SELECT s.value::integer FROM flowlens.settings s WHERE s.name = 'leaderboard_size'), 100) "
-	"AND $1 >= (SELECT max(d.day) FROM flowlens.pipeline_days d WHERE d.published_at IS NOT NULL)",
-	.nargs = 1,
-	.argtypes = {DATEOID},
+	"FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $1 AND f.github_id = ANY ($2)",
+	.nargs = 2,
+	.argtypes = {DATEOID, INT8ARRAYOID},
 	.expected = SPI_OK_INSERT
 };
 
@@ -159,13 +163,44 @@ apply_trender(SnapshotDay *day)
 	{
 		SnapshotKey *key = &day->keys[i];
 
-		key->score = trender_of_parts(key->age < 0 ? 0 : recency_of_age(key->age), key->stars, day->max_stars[key->is_render]);
+		key->score = trender_of_parts(key->age < 0 ? 0 : recency_of_age(key->age), key->stars,
+									  day->max_stars[day->languages[key->language].is_render]);
 	}
+}
+
+/* Returns the ids of the best ranked rows, in any order */
+static Datum
+best_ids(const SnapshotDay *day, const SnapshotRank *ranks, int64 size)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(Min(size, day->count), 1));
+	int			count = 0;
+	int64		i;
+
+	for (i = 0; i < day->count; i++)
+	{
+		if (ranks[i].overall <= size)
+			ids[count++] = Int64GetDatum(day->keys[i].github_id);
+	}
+	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Rewrites the head of the board when the day is the newest published one; ids because ranks have no index */
+static void
+write_board(const SnapshotDay *day, const SnapshotRank *ranks)
+{
+	Datum		values[2];
+
+	values[0] = DateADTGetDatum(day->day);
+	if (spi_step_run(&board_size_step, values, NULL) == 0)
+		return;
+	values[1] = best_ids(day, ranks, spi_result_int64(1));
+	spi_step_run(&clear_board_step, NULL, NULL);
+	spi_step_run(&fill_board_step, values, NULL);
 }
 
 /* Notes that a day is published and rewrites the head of the board */
 static void
-publish_day(const SnapshotDay *day)
+publish_day(const SnapshotDay *day, const SnapshotRank *ranks)
 {
 	Datum		values[5];
 
@@ -176,8 +211,7 @@ publish_day(const SnapshotDay *day)
 	values[4] = Int64GetDatum(day->stale);
 	spi_step_run(&publish_step, values, NULL);
 	spi_step_run(&render_step, values, NULL);
-	spi_step_run(&clear_board_step, values, NULL);
-	spi_step_run(&fill_board_step, values, NULL);
+	write_board(day, ranks);
 }
 
 /* Loads a day unless it is published as it would be now */
@@ -191,15 +225,16 @@ load_day(SnapshotDay *day)
 	if (is_unchanged(day))
 		return;
 	frame_day(day);
+	snapshot_read_languages(day);
 	snapshot_collect(day);
 	/* where nobody was seen for too long, the board stays as it was */
 	if (day->count > 0)
 	{
 		if (day->model.is_trender)
 			apply_trender(day);
-		ranks = snapshot_rank(day->keys, day->count);
+		ranks = snapshot_rank(day);
 		snapshot_write(day, ranks);
-		publish_day(day);
+		publish_day(day, ranks);
 	}
 	BufFileClose(day->rows);
 }

@@ -9,6 +9,7 @@
 
 #include "storage/buffile.h"
 #include "utils/date.h"
+#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "momentum.h"
@@ -28,10 +29,17 @@ typedef struct SnapshotKey
 	double		score;			/* rank key; -1 = nothing known, ranked last */
 	int64		stars;
 	int64		github_id;
-	int64		language_key;	/* 0 = no language */
+	int32		language;		/* its number */
 	int32		age;			/* days since creation, -1 = unknown; trender only */
-	bool		is_render;		/* trender only */
 } SnapshotKey;
+
+/* A language of the day; number 0 stands for none */
+typedef struct SnapshotLanguage
+{
+	int64		language_key;
+	bool		is_render;
+	int32		rank;			/* of the last row ranked */
+} SnapshotLanguage;
 
 typedef struct SnapshotRank
 {
@@ -39,13 +47,10 @@ typedef struct SnapshotRank
 	int32		in_language;
 } SnapshotRank;
 
-/* A fact as it waits in the spill file; state bytes follow it */
+/* What else belongs to a fact, as it waits in the spill file; state bytes follow it */
 typedef struct SnapshotRow
 {
-	int64		github_id;
 	int64		repo_key;
-	int64		language_key;
-	int64		stars;
 	int64		forks;
 	int64		open_issues;
 	TimestampTz observed_at;
@@ -53,7 +58,6 @@ typedef struct SnapshotRow
 	double		momentum;		/* M; -1 = nothing known */
 	double		push_share;		/* share of days with a push */
 	uint16		state_size;
-	bool		has_language;
 	bool		has_forks;
 	bool		has_open_issues;
 	bool		has_pushed_at;
@@ -70,6 +74,10 @@ typedef struct SnapshotDay
 	TimestampTz stale_before;	/* an observation older than this leaves the board */
 	SnapshotModel model;
 
+	HTAB	   *language_numbers;
+	SnapshotLanguage *languages;	/* by number */
+	int32		language_count;
+
 	BufFile    *rows;			/* SnapshotRow and state, in row order */
 	SnapshotKey *keys;			/* what is ranked, in row order */
 	int64		count;
@@ -80,8 +88,10 @@ typedef struct SnapshotDay
 	MemoryContext row_context;	/* reset per row */
 } SnapshotDay;
 
+extern void snapshot_read_languages(SnapshotDay *day);
+extern int32 snapshot_language_number(const SnapshotDay *day, const text *language);
 extern void snapshot_collect(SnapshotDay *day);
-extern SnapshotRank *snapshot_rank(const SnapshotKey *keys, int64 count);
+extern SnapshotRank *snapshot_rank(SnapshotDay *day);
 extern void snapshot_write(SnapshotDay *day, const SnapshotRank *ranks);
 extern bool snapshot_read_row(SnapshotDay *day, SnapshotRow *row, uint8 *state);
 

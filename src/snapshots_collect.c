@@ -28,8 +28,7 @@ enum
 {
 	IN_GITHUB_ID,
 	IN_REPO_KEY,
-	IN_LANGUAGE_KEY,
-	IN_IS_RENDER,
+	IN_LANGUAGE,
 	IN_CREATED_AT,
 	IN_OBSERVED,				/* false = carried from the last scored day */
 	IN_STARS,
@@ -43,29 +42,32 @@ enum
 	IN_COLUMNS
 };
 
-/* $1 = day, $2 = last published day before it or NULL, $3 = end of the day */
+/*
+ * $1 = day, $2 = last published day before it or NULL, $3 = end of the day
+ *
+ * Tables are joined along github_id, in whose order pipelines write them:
+ * load_snapshots() switches hash joins off, so that they are merged from their
+ * primary keys, or sorted where that is dearer.  A day that is scored again
+ * takes observations whose staged answers have expired from its own facts.
+ */
 static SpiStep collect_step = {
 	.sql =
-	"WITH observed AS ("
-	"  SELECT s.github_id, s.stars, s.forks, s.open_issues, s.observed_at, s.pushed_at"
-	"  FROM flowlens.stg_repos_validated s WHERE s.observed_on = $1"
-	"  UNION ALL"				/* a day scored again when its staged answers have expired */
-	"  SELECT f.github_id, f.stars, f.forks, f.open_issues, f.observed_at, f.pushed_at"
-	"  FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $1 AND NOT f.is_stale"
-	"    AND NOT EXISTS (SELECT 1 FROM flowlens.stg_repos_validated s WHERE s.observed_on = $1 AND s.github_id = f.github_id)) "
-	"SELECT d.github_id, d.repo_key, l.language_key, d.language = 'render', d.created_at, o.github_id IS NOT NULL,"
-	"       coalesce(o.stars, p.stars), CASE WHEN o.github_id IS NULL THEN p.forks ELSE o.forks END,"
-	"       CASE WHEN o.github_id IS NULL THEN p.open_issues ELSE o.open_issues END,"
-	"       coalesce(o.observed_at, p.observed_at), coalesce(o.pushed_at, p.pushed_at),"
+	"SELECT d.github_id, d.repo_key, d.language, d.created_at,"
+	"       s.github_id IS NOT NULL OR o.github_id IS NOT NULL, coalesce(s.stars, o.stars, p.stars),"
+	"       CASE WHEN s.github_id IS NOT NULL THEN s.forks WHEN o.github_id IS NOT NULL THEN o.forks ELSE p.forks END,"
+	"       CASE WHEN s.github_id IS NOT NULL THEN s.open_issues WHEN o.github_id IS NOT NULL THEN o.open_issues ELSE p.open_issues END,"
+	"       coalesce(s.observed_at, o.observed_at, p.observed_at),"
+	"       coalesce(s.pushed_at, CASE WHEN s.github_id IS NULL THEN o.pushed_at END, p.pushed_at),"
 	"       CASE WHEN p.momentum_state IS NOT NULL THEN p.momentum_state"
 	"            ELSE (SELECT flowlens.momentum_state($1 - 1, f.snapshot_date, f.stars) FROM flowlens.fact_repo_snapshots f"
 	"                  WHERE f.github_id = d.github_id AND f.snapshot_date >= $1 - 30 AND f.snapshot_date < $1 AND NOT f.is_stale) END,"
 	"       p.activity_score / 7, p.pushed_at "
-	"FROM observed o "
-	"FULL JOIN (SELECT f.* FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $2) p ON p.github_id = o.github_id "
-	"JOIN flowlens.dim_repositories d ON d.github_id = coalesce(o.github_id, p.github_id)"
-	"     AND d.valid_from < $3 AND (d.valid_to IS NULL OR d.valid_to >= $3) AND NOT d.is_deleted "
-	"LEFT JOIN flowlens.dim_languages l ON l.language_name = d.language",
+	"FROM flowlens.dim_repositories d "
+	"LEFT JOIN flowlens.stg_repos_validated s ON s.github_id = d.github_id AND s.observed_on = $1 "
+	"LEFT JOIN flowlens.fact_repo_snapshots p ON p.github_id = d.github_id AND p.snapshot_date = $2 "
+	"LEFT JOIN flowlens.fact_repo_snapshots o ON o.github_id = d.github_id AND o.snapshot_date = $1 AND NOT o.is_stale "
+	"WHERE d.valid_from < $3 AND (d.valid_to IS NULL OR d.valid_to >= $3) AND NOT d.is_deleted "
+	"AND (s.github_id IS NOT NULL OR p.github_id IS NOT NULL OR o.github_id IS NOT NULL)",
 	.nargs = 3,
 	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_UTILITY	/* what a SELECT into a receiver of one's own returns */
@@ -137,10 +139,10 @@ carry_push_share(const SnapshotDay *day, const TupleTableSlot *slot, const Snaps
 
 /* Keeps what is ranked of a row */
 static void
-add_key(SnapshotDay *day, const SnapshotRow *row, const TupleTableSlot *slot)
+add_key(SnapshotDay *day, const SnapshotRow *row, int64 stars, const TupleTableSlot *slot)
 {
 	SnapshotKey *key;
-	bool		is_render = !slot->tts_isnull[IN_IS_RENDER] && DatumGetBool(slot->tts_values[IN_IS_RENDER]);
+	bool		is_render;
 
 	if (day->count == day->capacity)
 	{
@@ -149,14 +151,16 @@ add_key(SnapshotDay *day, const SnapshotRow *row, const TupleTableSlot *slot)
 	}
 	key = &day->keys[day->count++];
 	key->score = row->momentum;
-	key->stars = row->stars;
-	key->github_id = row->github_id;
-	key->language_key = row->has_language ? row->language_key : 0;
-	key->is_render = is_render;
+	key->stars = stars;
+	key->github_id = DatumGetInt64(slot->tts_values[IN_GITHUB_ID]);
+	key->language = 0;
+	if (!slot->tts_isnull[IN_LANGUAGE])
+		key->language = snapshot_language_number(day, DatumGetTextPP(slot->tts_values[IN_LANGUAGE]));
 	key->age = -1;
 	if (!slot->tts_isnull[IN_CREATED_AT])
 		key->age = Max(day->day - utc_day(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])), 0);
-	day->max_stars[is_render] = Max(day->max_stars[is_render], row->stars);
+	is_render = day->languages[key->language].is_render;
+	day->max_stars[is_render] = Max(day->max_stars[is_render], stars);
 }
 
 /* Scores one row of the query and puts it aside */
@@ -166,28 +170,27 @@ collect_row(SnapshotDay *day, TupleTableSlot *slot)
 	SnapshotRow row;
 	MomentumHistory history;
 	uint8		state[MOMENTUM_HISTORY_BYTES];
+	int64		stars = DatumGetInt64(slot->tts_values[IN_STARS]);
 
 	memset(&row, 0, sizeof(row));
 	row.is_stale = !DatumGetBool(slot->tts_values[IN_OBSERVED]);
 	row.observed_at = DatumGetTimestampTz(slot->tts_values[IN_OBSERVED_AT]);
 	if (row.is_stale && row.observed_at < day->stale_before)
 		return;
-	row.github_id = DatumGetInt64(slot->tts_values[IN_GITHUB_ID]);
 	row.repo_key = DatumGetInt64(slot->tts_values[IN_REPO_KEY]);
-	row.language_key = optional_int64(slot, IN_LANGUAGE_KEY, &row.has_language);
-	row.stars = DatumGetInt64(slot->tts_values[IN_STARS]);
 	row.forks = optional_int64(slot, IN_FORKS, &row.has_forks);
 	row.open_issues = optional_int64(slot, IN_OPEN_ISSUES, &row.has_open_issues);
 	row.pushed_at = optional_int64(slot, IN_PUSHED_AT, &row.has_pushed_at);
 	row.push_share = carry_push_share(day, slot, &row);
 
 	read_old_state(slot, &history);
-	if (!row.is_stale && !momentum_history_push(&history, day->day, row.stars))
-		elog(ERROR, "could not add an observation to the history of repository " INT64_FORMAT, row.github_id);
+	if (!row.is_stale && !momentum_history_push(&history, day->day, stars))
+		elog(ERROR, "could not add an observation to the history of repository " INT64_FORMAT,
+			 DatumGetInt64(slot->tts_values[IN_GITHUB_ID]));
 	row.momentum = score_history(day, &history, slot);
 	row.state_size = momentum_history_write(&history, state);
 
-	add_key(day, &row, slot);
+	add_key(day, &row, stars, slot);
 	if (row.is_stale)
 		day->stale++;
 	else

@@ -145,6 +145,9 @@ build_indexes(const DayPlace *place)
 	}
 	for (i = 0; i < count; i++)
 		spi_run(statements[i], SPI_OK_UTILITY);
+	/* tomorrow's run comes before any autovacuum on a small server; these columns are what plans are made from */
+	spi_run(psprintf("ANALYZE %s (github_id, snapshot_date, language_key, rank_in_language, is_stale)", place->new_table),
+			SPI_OK_UTILITY);
 }
 
 /* Puts the day's table in the place of its partition; the parent is locked from here to the commit */

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -22,13 +21,6 @@
 #define DIGITS ((64 + DIGIT_BITS - 1) / DIGIT_BITS)
 
 typedef uint64 (*SortKey) (const SnapshotKey *key);
-
-/* Ranks of one language so far */
-typedef struct LanguageRank
-{
-	int64		language_key;	/* hash key */
-	int32		rank;
-} LanguageRank;
 
 /* Maps a score so that the highest sorts first as an unsigned number */
 static uint64
@@ -120,32 +112,26 @@ sort_by_key(const SnapshotKey *keys, int64 count, SortKey sort_key, uint32 **ord
 
 /* Numbers the sorted rows, overall and within each language */
 static void
-assign_ranks(const SnapshotKey *keys, int64 count, const uint32 *order, SnapshotRank *ranks)
+assign_ranks(SnapshotDay *day, const uint32 *order, SnapshotRank *ranks)
 {
-	HASHCTL		info = {.keysize = sizeof(int64), .entrysize = sizeof(LanguageRank), .hcxt = CurrentMemoryContext};
-	HTAB	   *languages = hash_create("ranks per language", 256, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	LanguageRank *language = NULL;
 	int64		i;
+	int32		language;
 
-	for (i = 0; i < count; i++)
+	for (language = 0; language < day->language_count; language++)
+		day->languages[language].rank = 0;
+	for (i = 0; i < day->count; i++)
 	{
-		const SnapshotKey *key = &keys[order[i]];
-		bool		found = true;
-
-		if (language == NULL || language->language_key != key->language_key)
-			language = hash_search(languages, &key->language_key, HASH_ENTER, &found);
-		if (!found)
-			language->rank = 0;
 		ranks[order[i]].overall = (int32) (i + 1);
-		ranks[order[i]].in_language = ++language->rank;
+		ranks[order[i]].in_language = ++day->languages[day->keys[order[i]].language].rank;
 	}
-	hash_destroy(languages);
 }
 
 /* Returns the ranks of all rows, by row number */
 SnapshotRank *
-snapshot_rank(const SnapshotKey *keys, int64 count)
+snapshot_rank(SnapshotDay *day)
 {
+	const SnapshotKey *keys = day->keys;
+	int64		count = day->count;
 	SnapshotRank *ranks;
 	uint32	   *order;
 	uint32	   *spare;
@@ -163,7 +149,7 @@ snapshot_rank(const SnapshotKey *keys, int64 count)
 	sort_by_key(keys, count, id_order, &order, &spare);
 	sort_by_key(keys, count, stars_order, &order, &spare);
 	sort_by_key(keys, count, score_order, &order, &spare);
-	assign_ranks(keys, count, order, ranks);
+	assign_ranks(day, order, ranks);
 	pfree(order);
 	pfree(spare);
 	return ranks;
