@@ -320,7 +320,7 @@ WITH production AS (
             WHERE n.repo_id = p.repo_id AND n.environment IS NOT DISTINCT FROM p.environment AND n.succeeded_at > p.failed_at) - p.failed_at AS restore_time
     FROM production p
     UNION ALL
-    SELECT q.repo_id, d.succeeded_at, 0, 0, 0, d.succeeded_at - q.created_at, NULL
+    SELECT q.repo_id, d.succeeded_at, 0, 0, 0, d.succeeded_at - q.created_at, NULL::interval AS restore_time
     FROM flowlens.pull_requests q
     JOIN flowlens.repositories r ON r.id = q.repo_id AND r.default_branch = q.base_branch
     CROSS JOIN LATERAL (SELECT min(n.succeeded_at) AS succeeded_at FROM production n WHERE n.repo_id = q.repo_id AND n.created_at >= q.merged_at) d
