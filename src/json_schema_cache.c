@@ -242,7 +242,7 @@ static CallSchema
 add_call_schema(FmgrInfo *flinfo, struct varlena *datum)
 {
 	CallSchema	added;
-	Jsonb	   *schema = (Jsonb *) PG_DETOAST_DATUM(datum);
+	Jsonb	   *schema = (Jsonb *) PG_DETOAST_DATUM(PointerGetDatum(datum));
 
 	added.context = AllocSetContextCreate(flinfo->fn_mcxt, "JSON schema of a call",
 										  ALLOCSET_SMALL_SIZES);
