@@ -73,6 +73,9 @@ BEGIN
     CASE step
         WHEN 'partitions' THEN
             SELECT jsonb_build_object('rows_out', p.created) INTO counts FROM flowlens.maintain_partitions() p (created);
+        WHEN 'webhooks' THEN
+            SELECT jsonb_build_object('rows_in', w.processed + w.failed + w.ignored, 'rows_out', w.processed) || to_jsonb(w)
+            INTO counts FROM flowlens.process_webhooks(10000) w;
         WHEN 'staging' THEN
             SELECT jsonb_build_object('rows_in', s.staged + s.rejected + s.unchanged, 'rows_out', s.staged) || to_jsonb(s)
             INTO counts FROM flowlens.store_in_staging() s;
@@ -87,7 +90,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION flowlens.run_pipeline_step(text, date, date) IS
-'Runs one step of the pipeline (partitions, staging, dimensions, snapshots) and returns its counts. Part of run_pipeline().';
+'Runs one step of the pipeline (partitions, webhooks, staging, dimensions, snapshots) and returns its counts. Part of run_pipeline().';
 -- writes all layers: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.run_pipeline_step(text, date, date) FROM PUBLIC;
 
@@ -117,7 +120,7 @@ BEGIN
         RETURN;
     END IF;
 
-    steps := ARRAY['partitions', 'staging', 'dimensions'];
+    steps := ARRAY['partitions', 'webhooks', 'staging', 'dimensions'];
     WHILE cardinality(steps) > 0 AND failure IS NULL LOOP
         step := split_part(steps[1], ' ', 1);
         step_day := nullif(split_part(steps[1], ' ', 2), '')::date;
@@ -137,7 +140,9 @@ BEGIN
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
         IF failure IS NULL THEN
             RAISE NOTICE 'pipeline: % %', task, counts;
-            IF step = 'staging' THEN
+            IF step = 'webhooks' AND (counts ->> 'rows_in')::bigint > 0 THEN
+                steps := array_prepend('webhooks', steps);    -- a batch at a time, until none is left
+            ELSIF step = 'staging' THEN
                 processed := (counts ->> 'rows_in')::bigint;
             ELSIF step = 'dimensions' THEN
                 steps := ARRAY(SELECT 'snapshots ' || to_char(d.day, 'YYYY-MM-DD') FROM flowlens.days_to_score(target) d (day) ORDER BY d.day);
@@ -154,7 +159,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE flowlens.run_pipeline(date) IS
-'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error.';
+'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, webhooks, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error.';
 -- writes all layers: the owner decides who may
 REVOKE ALL ON PROCEDURE flowlens.run_pipeline(date) FROM PUBLIC;
 
