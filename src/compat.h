@@ -16,6 +16,11 @@
 
 #include "fmgr.h"
 
+/* Since 16 (upstream d952373a987b) postgres.h leaves VARDATA and its kin to a header of their own */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /*
  * Since 16 (upstream 089480c07705) PG_FUNCTION_INFO_V1 exports the function
  * itself; before, only its info record.  With -fvisibility=hidden both have to
