@@ -25,6 +25,24 @@ FROM generate_series(1, 30) day, generate_series(1, :repositories) n,
      LATERAL (SELECT 1 + (n * 7919::bigint + day * 104729) % :repositories AS id) shuffled;
 VACUUM ANALYZE snapshots;
 
+-- the default model with lag() over the history, as docs/momentum.md has it
+CREATE TABLE reach AS SELECT n, coalesce(sum(power(n, -0.5)) FILTER (WHERE n > 0) OVER (ORDER BY n), 0)::float8 AS h FROM generate_series(0, 30) n;
+CREATE VIEW model_in_sql AS
+WITH steps AS (
+    SELECT github_id, snapshot_date AS d, stars, lag(snapshot_date) OVER w AS d0, lag(stars) OVER w AS stars0, lead(stars) OVER w IS NULL AS newest
+    FROM snapshots WHERE snapshot_date BETWEEN date '2024-03-31' - 30 AND date '2024-03-31' WINDOW w AS (PARTITION BY github_id ORDER BY snapshot_date)
+), weighted AS (
+    SELECT s.github_id, s.stars, s.newest, ln(1 + greatest(s.stars - s.stars0, 0)::float8 / (s.d - s.d0)) AS l, a.h - b.h AS w
+    FROM steps s LEFT JOIN reach a ON a.n = date '2024-03-31' - s.d0 LEFT JOIN reach b ON b.n = date '2024-03-31' - s.d
+), sums AS (
+    SELECT github_id, max(stars) FILTER (WHERE newest) AS stars, max(l) FILTER (WHERE newest) AS last_l,
+           sum(w * l) / (sum(w) + 0.03 * ((SELECT h FROM reach WHERE n = 30) - sum(w))) AS mean
+    FROM weighted GROUP BY 1
+), blended AS (
+    SELECT *, sqrt(exp(mean) - 1) / (sqrt(exp(mean) - 1) + 20) AS q FROM sums
+)
+SELECT github_id, CASE WHEN mean IS NULL THEN greatest(0.5 * ln(1 + stars::float8) - 2.8, 0) ELSE (1 - q) * mean + q * last_l END AS m FROM blended;
+
 -- runs each statement in turn, so that what disturbs one disturbs all; medians
 CREATE TABLE timings (topic text, variant text, ms float8);
 CREATE FUNCTION run(topic text, variants text[], statements text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -49,9 +67,7 @@ SELECT run('history', '{scan,sum,star_momentum,momentum_state,lag}', ARRAY[
     'SELECT count(s) FROM (SELECT github_id, sum(stars) AS s FROM snapshots GROUP BY github_id OFFSET 0) x',
     'SELECT count(m) FROM (SELECT github_id, flowlens.star_momentum(''2024-03-31'', snapshot_date, stars) AS m FROM snapshots GROUP BY github_id OFFSET 0) x',
     'SELECT count(m) FROM (SELECT github_id, flowlens.momentum_state(''2024-03-31'', snapshot_date, stars) AS m FROM snapshots GROUP BY github_id OFFSET 0) x',
-    'SELECT count(m) FROM (SELECT github_id, sum(ln(1 + greatest(stars - before, 0)::float8 / (snapshot_date - day_before)) * power((date ''2024-03-31'' - day_before)::float8, -0.5)) AS m
-                           FROM (SELECT *, lag(stars) OVER w AS before, lag(snapshot_date) OVER w AS day_before FROM snapshots WINDOW w AS (PARTITION BY github_id ORDER BY snapshot_date)) x
-                           GROUP BY github_id OFFSET 0) y']) \g /dev/null
+    'SELECT count(m) FROM model_in_sql']) \g /dev/null
 
 -- the row of yesterday carries the history; today has a count
 CREATE UNLOGGED TABLE yesterday AS

@@ -73,11 +73,12 @@ SELECT activity_push_share(0.5, -1, true);
 
 -- constants
 SELECT * FROM jsonb_each(momentum_constants()) ORDER BY key;
-SELECT momentum_constants('{"window_days": 7, "score_rate": 0.25}') - '{formula,kernel_exponent,prior_weight,single_offset}'::text[];
+SELECT momentum_constants('{"window_days": 7, "score_rate": 0.25}') - '{formula,kernel_exponent,prior_weight,single_offset,outlier_excess}'::text[];
 SELECT momentum_constants('{"half_life": 7}');
 SELECT momentum_constants('{"window_days": 31}');
 SELECT momentum_constants('{"window_days": 7.5}');
 SELECT momentum_constants('{"prior_weight": -0.1}');
+SELECT momentum_constants('{"outlier_excess": 5.9}');
 SELECT momentum_constants('{"kernel_exponent": "NaN"}');
 SELECT momentum_constants('{"formula": "guess"}');
 SELECT momentum_constants('[1]');

@@ -70,6 +70,19 @@ FROM (SELECT momentum_state('2024-03-31', date '2024-03-01' + i, 100 + i * i) AS
                                        (SELECT sum(power(n, -exponent)) FROM generate_series(31 - i, 33 - i) n) AS w
                                 FROM generate_series(3, 30, 3) i WHERE 33 - i <= coalesce((constants ->> 'window_days')::int, 30)) steps) sums) q) r;
 
+-- outliers: a jump until it is confirmed, also when it has gone again, and a full return after a drop
+SELECT name, counts, momentum_state_is_outlier((SELECT momentum_state('2024-03-31', date '2024-03-31' - (cardinality(counts) - n::int), s)
+           FROM unnest(counts) WITH ORDINALITY u(s, n))) AS outlier
+FROM (VALUES (1, 'steady', '{100,110,120,130}'::bigint[]), (2, 'fast', '{10000,20000,30000,40000}'), (3, 'jump', '{100,101,102,90000}'),
+             (4, 'confirmed', '{100,101,102,90000,90010}'), (5, 'half gone', '{100,101,102,90000,45051}'), (6, 'more than half gone', '{100,101,102,90000,45050}'),
+             (7, 'gone for some days', '{100,101,102,90000,103,104,105}'), (8, 'no pace before', '{100,90000}'), (9, 'one interval before', '{100,100,90000}'),
+             (10, 'just plausible', '{100,100,100,1195}'), (11, 'just implausible', '{100,100,100,1196}'), (12, 'return', '{1000,1001,900,1000}'),
+             (13, 'not a full return', '{1000,1001,900,990}'), (14, 'small drop', '{1000,1000,901,1000}'), (15, 'few stars', '{20,20,11,20}'),
+             (16, 'return goes on', '{1000,1001,900,1000,1001}'), (17, 'large return', '{90000,90001,100,90000}'), (18, 'drop only', '{1000,1000,100}')) v(n, name, counts)
+ORDER BY v.n;
+SELECT momentum_state_is_outlier(NULL), momentum_state_is_outlier(momentum_state_push(NULL, '2024-03-31', 10)),
+       momentum_state_is_outlier('\x019845e80720'), momentum_state_is_outlier('\x019845e807f8a09c0101', '{"outlier_excess": 20}');
+
 -- what is refused
 SELECT momentum_state_push(NULL, '2024-03-31', -1);
 SELECT momentum_state_push(NULL, 'infinity', 1);

@@ -37,6 +37,7 @@ momentum_model_init(MomentumModel *model)
 	model->single_slope = 0.5;
 	model->single_offset = 2.8;
 	model->score_rate = 0.3;
+	model->outlier_excess = 7;
 }
 
 /* Names the first constant out of its range, or returns NULL */
@@ -58,6 +59,9 @@ out_of_range(const MomentumModel *model)
 		return "single_offset";
 	if (!(model->score_rate > 0 && model->score_rate <= 100))
 		return "score_rate";
+	/* histories are searched for gains of more than 200 a day only */
+	if (!(model->outlier_excess >= 6 && model->outlier_excess <= 100))
+		return "outlier_excess";
 	return NULL;
 }
 
@@ -175,6 +179,60 @@ momentum_of_window(const MomentumModel *model, const MomentumWindow *window, int
 	else
 		*m = momentum_of_sums(&sums, model);
 	return MOMENTUM_SCORED;
+}
+
+/* Returns whether the newest count only makes up for a drop by a tenth or more just before it */
+static bool
+is_full_return(const MomentumWindow *window)
+{
+	int64_t		drop = window->stars[2] - window->stars[1];
+
+	return drop >= 10 && drop >= window->stars[2] / 10 && window->stars[0] >= window->stars[2] - drop / 10;
+}
+
+/* Returns whether the interval that ends with this observation gained more than its past makes plausible */
+static bool
+is_jump(const MomentumModel *model, const MomentumWindow *window, int i)
+{
+	int			days = window->age[i + 1] - window->age[i];
+	double		log_gain = momentum_log_gain(window->stars[i] - window->stars[i + 1], days);
+	MomentumWindow past;
+	double		m;
+	int			n;
+
+	if (log_gain <= model->outlier_excess)
+		return false;
+	past.count = window->count - i - 1;
+	for (n = 0; n < past.count; n++)
+	{
+		past.age[n] = window->age[i + 1 + n] - window->age[i + 1];
+		past.stars[n] = window->stars[i + 1 + n];
+	}
+	return momentum_of_window(model, &past, MOMENTUM_UNKNOWN_AGE, &m) == MOMENTUM_SCORED &&
+		log_gain > m + model->outlier_excess;
+}
+
+/*
+ * Returns whether the score is not to be believed: the newest count makes up
+ * for a drop, or is a jump that no later observation confirms yet, or more than
+ * half of an earlier jump has gone again.
+ */
+bool
+momentum_window_is_outlier(const MomentumModel *model, const MomentumWindow *window)
+{
+	int			i;
+
+	if (window->count >= 3 && is_full_return(window))
+		return true;
+	/* a jump needs two observations before it: one alone has no pace */
+	for (i = 0; i + 2 < window->count; i++)
+	{
+		int64_t		gain = window->stars[i] - window->stars[i + 1];
+
+		if (gain > 0 && (i == 0 || window->stars[0] < window->stars[i] - gain / 2) && is_jump(model, window, i))
+			return true;
+	}
+	return false;
 }
 
 /* Returns the expected stars a day */

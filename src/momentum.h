@@ -35,6 +35,7 @@ typedef struct MomentumModel
 	double		single_slope;	/* one observation: slope over ln(1 + stars) ... */
 	double		single_offset;	/* ... and what is subtracted */
 	double		score_rate;		/* steepness of the score in [0, 1) */
+	double		outlier_excess; /* a log gain that exceeds M of the days before by more is not believed */
 
 	/* derived by momentum_model_prepare() */
 	double		reach[MOMENTUM_SLOTS];	/* sum of the weights of the n newest days */
@@ -64,6 +65,8 @@ typedef enum MomentumResult
 extern MomentumResult momentum_of_window(const MomentumModel *model, const MomentumWindow *window,
 										 int created_age, double *m);
 extern bool momentum_of_newborn(const MomentumModel *model, int age, int created_age, int64_t stars, double *m);
+
+extern bool momentum_window_is_outlier(const MomentumModel *model, const MomentumWindow *window);
 
 /* --- transition state of the aggregates ---------------------------------- */
 
@@ -110,6 +113,7 @@ extern void momentum_history_init(MomentumHistory *history);
 extern bool momentum_history_push(MomentumHistory *history, int32_t day, int64_t stars);
 extern MomentumResult momentum_history_score(const MomentumHistory *history, int32_t as_of, int created_age,
 											 const MomentumModel *model, double *m);
+extern bool momentum_history_is_outlier(const MomentumHistory *history, const MomentumModel *model);
 extern bool momentum_history_read(MomentumHistory *history, const uint8_t *bytes, size_t size);
 extern size_t momentum_history_write(const MomentumHistory *history, uint8_t *bytes);
 extern bool momentum_history_window(const MomentumHistory *history, MomentumWindow *window);

@@ -157,6 +157,11 @@ RETURNS double precision AS 'MODULE_PATHNAME', 'flowlens_momentum_state_score' L
 COMMENT ON FUNCTION flowlens.momentum_state_score(date, bytea, date, jsonb) IS
 'M of a momentum state, as star_momentum gives it; created_on lets a single observation of a new repository count as star_momentum_of_newborn says. NULL without an observation in the window. An error if as_of lies before the newest observation.';
 
+CREATE FUNCTION flowlens.momentum_state_is_outlier(state bytea, constants jsonb DEFAULT NULL)
+RETURNS boolean AS 'MODULE_PATHNAME', 'flowlens_momentum_state_is_outlier' LANGUAGE C IMMUTABLE PARALLEL SAFE; -- not STRICT: constants may be NULL
+COMMENT ON FUNCTION flowlens.momentum_state_is_outlier(bytea, jsonb) IS
+'Whether the score of a momentum state is not to be believed: the newest count makes up for a drop of a tenth or more just before it; or it is a jump that no later observation confirms yet; or more than half of a jump within the window has gone again. A jump is a daily gain whose logarithm exceeds the M of the days before by more than outlier_excess, and has two observations before it.';
+
 CREATE FUNCTION flowlens.momentum_state_observations(state bytea, OUT snapshot_date date, OUT stars bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'flowlens_momentum_state_observations' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION flowlens.momentum_state_observations(bytea) IS

@@ -230,6 +230,20 @@ flowlens_momentum_state_score(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+PG_FUNCTION_INFO_V1(flowlens_momentum_state_is_outlier);
+
+/* Returns whether the score of a state is not to be believed; arguments state, constants */
+Datum
+flowlens_momentum_state_is_outlier(PG_FUNCTION_ARGS)
+{
+	MomentumHistory history;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	read_state(fcinfo, 0, &history);
+	PG_RETURN_BOOL(momentum_history_is_outlier(&history, momentum_model_of_call(fcinfo, 1)));
+}
+
 PG_FUNCTION_INFO_V1(flowlens_momentum_state_observations);
 
 /* Lists the observations in a state, newest first */

@@ -392,6 +392,30 @@ momentum_history_score(const MomentumHistory *history, int32_t as_of, int create
 	return MOMENTUM_SCORED;
 }
 
+/* Returns false where no outlier can be, which few bytes tell of most histories */
+static bool
+may_be_outlier(const MomentumHistory *history)
+{
+	const uint8_t *steps = history->steps;
+
+	if (history->empty || history->size < 2)
+		return false;
+	/* large gains have long steps; what looks like one inside a number is sorted out later */
+	if (memchr(steps, STEP_DAY, history->size) != NULL || memchr(steps, STEP_DAYS, history->size) != NULL)
+		return true;
+	return steps[0] > STEP_GAIN && steps[0] <= STEP_LOSS && steps[1] > STEP_LOSS;
+}
+
+/* Returns whether the score of a history is not to be believed, as momentum_window_is_outlier() says */
+bool
+momentum_history_is_outlier(const MomentumHistory *history, const MomentumModel *model)
+{
+	MomentumWindow window;
+
+	return may_be_outlier(history) && momentum_history_window(history, &window) &&
+		momentum_window_is_outlier(model, &window);
+}
+
 /* Reads the written form; steps are checked where they are used */
 bool
 momentum_history_read(MomentumHistory *history, const uint8_t *bytes, size_t size)

@@ -33,6 +33,7 @@ static const struct
 	{"single_slope", offsetof(MomentumModel, single_slope)},
 	{"single_offset", offsetof(MomentumModel, single_offset)},
 	{"score_rate", offsetof(MomentumModel, score_rate)},
+	{"outlier_excess", offsetof(MomentumModel, outlier_excess)},
 };
 
 /* A model prepared for one call site, and the jsonb it was made of */

@@ -116,5 +116,25 @@ is_line("SELECT count(*) FROM mean m JOIN mean w USING (horizon) WHERE m.score =
 	AND m.ndcg > w.ndcg + 0.035 AND m.precision > w.precision + 0.025 AND m.spearman > w.spearman + 0.03", '2', 'better than the gain of a week');
 note($node->safe_psql('postgres', 'SELECT * FROM mean ORDER BY 1, 2'));
 
+# outliers: two counts of the file jump by tens of thousands in a day, with nothing before it
+is_line('SELECT string_agg(github_id || $$ $$ || snapshot_date, $$, $$ ORDER BY snapshot_date) FROM carried WHERE flowlens.momentum_state_is_outlier(state)',
+	$node->safe_psql('postgres', q{SELECT string_agg(github_id || ' ' || snapshot_date, ', ' ORDER BY snapshot_date) FROM snapshots
+		WHERE (snapshot_date, stars) IN (('2020-10-06', 20190), ('2021-05-16', 70219))}), 'both are outliers, and nothing else');
+
+# activity: share of push days so far, and days with a push in the next 28
+$node->safe_psql('postgres', q{
+	CREATE TABLE activity AS
+	SELECT t, share, later FROM unnest('{2019-06-15,2020-01-15,2020-06-15,2021-06-15}'::date[]) t,
+		LATERAL (SELECT github_id, flowlens.push_activity(t, snapshot_date, pushed_at::timestamptz) AS share, count(*) FILTER (WHERE snapshot_date > t - 28) AS days
+			FROM snapshots WHERE snapshot_date BETWEEN t - 120 AND t GROUP BY 1) a
+		JOIN LATERAL (SELECT github_id, count(*) AS days_after,
+				count(DISTINCT (pushed_at::timestamptz AT TIME ZONE 'UTC')::date) FILTER (WHERE (pushed_at::timestamptz AT TIME ZONE 'UTC')::date > t) / 28.0 AS later
+			FROM snapshots WHERE snapshot_date BETWEEN t + 1 AND t + 28 GROUP BY 1) b USING (github_id)
+		WHERE days >= 20 AND days_after >= 20;
+});
+is_line('SELECT min(c) > 0.93, min(n) > 2000, max(difference) < 0.03 FROM (SELECT corr(share, later) AS c, count(*) AS n,
+	abs(avg(share) - avg(later)) AS difference FROM activity GROUP BY t) a', 't|t|t', 'activity foretells the days with a push');
+note($node->safe_psql('postgres', 'SELECT t, count(*), corr(share, later), avg(share), avg(later) FROM activity GROUP BY 1 ORDER BY 1'));
+
 $node->stop;
 done_testing();

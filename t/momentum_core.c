@@ -232,6 +232,7 @@ test_malformed(void)
 			continue;
 		}
 		refused += !momentum_history_window(&history, &window);
+		(void) momentum_history_is_outlier(&history, momentum_default_model());
 		(void) momentum_history_score(&history, history.last_day, MOMENTUM_UNKNOWN_AGE, momentum_default_model(), &m);
 		if (history.last_day < INT32_MAX - 3)
 			(void) momentum_history_push(&history, history.last_day + 1 + (int) noise(3), (int64_t) noise(1000));
