@@ -24,7 +24,7 @@ SELECT
 FROM flowlens.leaderboard_current b
 JOIN flowlens.dim_repositories dr ON dr.github_id = b.github_id AND dr.is_current
 WHERE NOT dr.is_deleted
-  AND NOT EXISTS (SELECT 1 FROM flowlens.leaderboard_exclusions x WHERE dr.repo_full_name LIKE x.pattern)
+  AND NOT dr.repo_full_name LIKE ANY (ARRAY(SELECT x.pattern FROM flowlens.leaderboard_exclusions x))
 ORDER BY b.rank_overall
 LIMIT (SELECT s.value::integer FROM flowlens.settings s WHERE s.name = 'leaderboard_size');
 COMMENT ON VIEW flowlens.analytics_trending_repos_current IS
@@ -56,7 +56,7 @@ LEFT JOIN flowlens.stg_render_enrichment e ON e.github_id = f.github_id
 WHERE dl.language_name = 'render'
   AND f.snapshot_date = (SELECT max(d.day) FROM flowlens.pipeline_days d WHERE d.published_at IS NOT NULL)
   AND NOT dr.is_deleted
-  AND NOT EXISTS (SELECT 1 FROM flowlens.leaderboard_exclusions x WHERE dr.repo_full_name LIKE x.pattern)
+  AND NOT dr.repo_full_name LIKE ANY (ARRAY(SELECT x.pattern FROM flowlens.leaderboard_exclusions x))
 ORDER BY f.rank_in_language;
 COMMENT ON VIEW flowlens.analytics_render_showcase IS
 'Repositories of the Render ecosystem on the newest published day, best first.';
@@ -86,7 +86,7 @@ CROSS JOIN LATERAL (
 ) f
 JOIN flowlens.dim_repositories dr ON dr.github_id = f.github_id AND dr.is_current
 WHERE NOT dr.is_deleted
-  AND NOT EXISTS (SELECT 1 FROM flowlens.leaderboard_exclusions x WHERE dr.repo_full_name LIKE x.pattern)
+  AND NOT dr.repo_full_name LIKE ANY (ARRAY(SELECT x.pattern FROM flowlens.leaderboard_exclusions x))
 ORDER BY dl.language_name, f.rank_in_language;
 COMMENT ON VIEW flowlens.analytics_language_rankings IS
 'Best repositories of each language on the newest published day ("language_board_size" per language).';
@@ -108,7 +108,7 @@ FROM flowlens.dim_languages dl
 JOIN flowlens.fact_repo_snapshots f ON f.language_key = dl.language_key
 JOIN flowlens.dim_repositories dr ON dr.github_id = f.github_id AND dr.is_current
 WHERE f.snapshot_date = (SELECT max(d.day) FROM flowlens.pipeline_days d WHERE d.published_at IS NOT NULL)
-  AND NOT EXISTS (SELECT 1 FROM flowlens.leaderboard_exclusions x WHERE dr.repo_full_name LIKE x.pattern)
+  AND NOT dr.repo_full_name LIKE ANY (ARRAY(SELECT x.pattern FROM flowlens.leaderboard_exclusions x))
 GROUP BY dl.language_key, dl.language_name, dl.language_category, f.snapshot_date
 ORDER BY total_repos DESC, dl.language_name;
 COMMENT ON VIEW flowlens.analytics_language_trends IS
@@ -131,7 +131,7 @@ SELECT
     f.github_id
 FROM flowlens.fact_repo_snapshots f
 JOIN flowlens.dim_repositories dr ON dr.github_id = f.github_id AND dr.is_current
-WHERE NOT EXISTS (SELECT 1 FROM flowlens.leaderboard_exclusions x WHERE dr.repo_full_name LIKE x.pattern)
+WHERE NOT dr.repo_full_name LIKE ANY (ARRAY(SELECT x.pattern FROM flowlens.leaderboard_exclusions x))
 ORDER BY dr.repo_full_name, f.snapshot_date DESC;
 COMMENT ON VIEW flowlens.analytics_repo_history IS
 'All scored days of each repository under its present name, newest first.';
