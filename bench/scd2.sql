@@ -48,39 +48,43 @@ BEGIN
            valid_from AS dbt_valid_from, NULL::timestamptz AS dbt_valid_to FROM dim;
 END $$;
 
--- dbt snapshot, check strategy: what its PostgreSQL adapter runs, in the same three statements
+-- dbt snapshot, check strategy without hard deletes: the three statements of its PostgreSQL adapter
 CREATE PROCEDURE run_dbt() LANGUAGE plpgsql AS $$
 BEGIN
     CREATE TEMP TABLE dbt_tmp ON COMMIT DROP AS
-    WITH snapshotted AS (SELECT *, github_id AS dbt_unique_key FROM dbt WHERE dbt_valid_to IS NULL),
+    WITH snapshot_query AS (SELECT github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category FROM stg),
+    snapshotted AS (SELECT *, github_id AS dbt_unique_key FROM dbt WHERE dbt_valid_to IS NULL),
     insert_source AS (SELECT *, github_id AS dbt_unique_key, now() AS dbt_updated_at, now() AS dbt_valid_from,
-        NULL::timestamptz AS dbt_valid_to, md5(coalesce(github_id::varchar, '') || '|' || coalesce(now()::varchar, '')) AS dbt_scd_id FROM stg),
-    update_source AS (SELECT *, github_id AS dbt_unique_key, now() AS dbt_updated_at, now() AS dbt_valid_from, now() AS dbt_valid_to FROM stg),
+        nullif(now(), now()) AS dbt_valid_to, md5(coalesce(github_id::varchar, '') || '|' || coalesce(now()::varchar, '')) AS dbt_scd_id
+        FROM snapshot_query),
+    update_source AS (SELECT *, github_id AS dbt_unique_key, now() AS dbt_updated_at, now() AS dbt_valid_from, now() AS dbt_valid_to
+        FROM snapshot_query),
     insertions AS (SELECT 'insert' AS dbt_change_type, s.* FROM insert_source s
         LEFT OUTER JOIN snapshotted d ON d.dbt_unique_key = s.dbt_unique_key
         WHERE d.dbt_unique_key IS NULL OR (d.dbt_unique_key IS NOT NULL AND (
-            d.repo_full_name <> s.repo_full_name OR (d.repo_full_name IS NULL) <> (s.repo_full_name IS NULL)
-            OR d.repo_url <> s.repo_url OR (d.repo_url IS NULL) <> (s.repo_url IS NULL)
-            OR d.description <> s.description OR (d.description IS NULL) <> (s.description IS NULL)
-            OR d.readme_content <> s.readme_content OR (d.readme_content IS NULL) <> (s.readme_content IS NULL)
-            OR d.language <> s.language OR (d.language IS NULL) <> (s.language IS NULL)
-            OR d.render_category <> s.render_category OR (d.render_category IS NULL) <> (s.render_category IS NULL)))),
+            d.repo_full_name <> s.repo_full_name OR ((d.repo_full_name IS NULL AND NOT s.repo_full_name IS NULL) OR (NOT d.repo_full_name IS NULL AND s.repo_full_name IS NULL))
+            OR d.repo_url <> s.repo_url OR ((d.repo_url IS NULL AND NOT s.repo_url IS NULL) OR (NOT d.repo_url IS NULL AND s.repo_url IS NULL))
+            OR d.description <> s.description OR ((d.description IS NULL AND NOT s.description IS NULL) OR (NOT d.description IS NULL AND s.description IS NULL))
+            OR d.readme_content <> s.readme_content OR ((d.readme_content IS NULL AND NOT s.readme_content IS NULL) OR (NOT d.readme_content IS NULL AND s.readme_content IS NULL))
+            OR d.language <> s.language OR ((d.language IS NULL AND NOT s.language IS NULL) OR (NOT d.language IS NULL AND s.language IS NULL))
+            OR d.render_category <> s.render_category OR ((d.render_category IS NULL AND NOT s.render_category IS NULL) OR (NOT d.render_category IS NULL AND s.render_category IS NULL))))),
     updates AS (SELECT 'update' AS dbt_change_type, s.*, d.dbt_scd_id FROM update_source s
         JOIN snapshotted d ON d.dbt_unique_key = s.dbt_unique_key
-        WHERE d.repo_full_name <> s.repo_full_name OR (d.repo_full_name IS NULL) <> (s.repo_full_name IS NULL)
-            OR d.repo_url <> s.repo_url OR (d.repo_url IS NULL) <> (s.repo_url IS NULL)
-            OR d.description <> s.description OR (d.description IS NULL) <> (s.description IS NULL)
-            OR d.readme_content <> s.readme_content OR (d.readme_content IS NULL) <> (s.readme_content IS NULL)
-            OR d.language <> s.language OR (d.language IS NULL) <> (s.language IS NULL)
-            OR d.render_category <> s.render_category OR (d.render_category IS NULL) <> (s.render_category IS NULL))
+        WHERE (
+            d.repo_full_name <> s.repo_full_name OR ((d.repo_full_name IS NULL AND NOT s.repo_full_name IS NULL) OR (NOT d.repo_full_name IS NULL AND s.repo_full_name IS NULL))
+            OR d.repo_url <> s.repo_url OR ((d.repo_url IS NULL AND NOT s.repo_url IS NULL) OR (NOT d.repo_url IS NULL AND s.repo_url IS NULL))
+            OR d.description <> s.description OR ((d.description IS NULL AND NOT s.description IS NULL) OR (NOT d.description IS NULL AND s.description IS NULL))
+            OR d.readme_content <> s.readme_content OR ((d.readme_content IS NULL AND NOT s.readme_content IS NULL) OR (NOT d.readme_content IS NULL AND s.readme_content IS NULL))
+            OR d.language <> s.language OR ((d.language IS NULL AND NOT s.language IS NULL) OR (NOT d.language IS NULL AND s.language IS NULL))
+            OR d.render_category <> s.render_category OR ((d.render_category IS NULL AND NOT s.render_category IS NULL) OR (NOT d.render_category IS NULL AND s.render_category IS NULL))))
     SELECT * FROM insertions UNION ALL SELECT * FROM updates;
     UPDATE dbt SET dbt_valid_to = t.dbt_valid_to FROM dbt_tmp t
     WHERE t.dbt_scd_id::text = dbt.dbt_scd_id::text AND t.dbt_change_type::text IN ('update'::text, 'delete'::text)
       AND dbt.dbt_valid_to IS NULL;
     INSERT INTO dbt (github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category,
-        dbt_scd_id, dbt_updated_at, dbt_valid_from, dbt_valid_to)
+        dbt_updated_at, dbt_valid_from, dbt_valid_to, dbt_scd_id)
     SELECT github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category,
-        dbt_scd_id, dbt_updated_at, dbt_valid_from, dbt_valid_to FROM dbt_tmp WHERE dbt_change_type::text = 'insert'::text;
+        dbt_updated_at, dbt_valid_from, dbt_valid_to, dbt_scd_id FROM dbt_tmp WHERE dbt_change_type::text = 'insert'::text;
 END $$;
 
 CREATE PROCEDURE run_update_insert() LANGUAGE plpgsql AS $$
@@ -122,6 +126,13 @@ BEGIN
         '{repo_full_name,repo_url,description,readme_content,language,render_category}');
 END $$;
 
+-- the same table with row_hash on both sides
+CREATE PROCEDURE run_merge_row_hash() LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM flowlens.scd2_merge('hashed_dim', 'hashed_stg', '{github_id}',
+        '{repo_full_name,repo_url,description,readme_content,language,render_category}');
+END $$;
+
 CREATE TABLE timings (variant text, setting text, ms double precision);
 
 -- runs the variants in turn, each in a transaction of its own that is rolled back
@@ -149,19 +160,72 @@ END $$;
 CREATE VIEW medians AS
 SELECT setting, variant, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS ms, count(*) AS runs FROM timings GROUP BY 1, 2;
 
-\echo 'Merge of' :rows 'current rows, 1 % changed, 0.1 % new'
+CREATE PROCEDURE index_dim() LANGUAGE plpgsql AS $$
+BEGIN
+    DROP INDEX IF EXISTS dim_current, dim_version, dim_name;
+    CREATE UNIQUE INDEX dim_current ON dim (github_id) WHERE is_current;
+    CREATE UNIQUE INDEX dim_version ON dim (github_id, valid_from);
+    CREATE INDEX dim_name ON dim (repo_full_name) WHERE is_current;
+END $$;
+
+\echo Merge of :rows current rows, 1 % changed, 0.1 % new
 CALL fill(:rows, '');
-CREATE UNIQUE INDEX ON dim (github_id) WHERE is_current;
-CREATE UNIQUE INDEX ON dim (github_id, valid_from);
-CREATE INDEX ON dim (repo_full_name) WHERE is_current;
+CALL index_dim();
 VACUUM ANALYZE dim;
 VACUUM ANALYZE stg;
 VACUUM ANALYZE dbt;
-SELECT pg_size_pretty(pg_table_size('dim')) AS dim, pg_size_pretty(pg_table_size('stg')) AS stg;
+SELECT pg_size_pretty(pg_table_size('dim')) AS target, pg_size_pretty(pg_table_size('stg')) AS source;
 SET work_mem = '256MB';
 CALL measure('{dbt,update_insert,temp_delta,detect_only,merge}', '256MB', :runs);
 SET work_mem = '4MB';
 CALL measure('{dbt,update_insert,temp_delta,detect_only,merge}', '4MB', :runs);
-
-SELECT m.setting AS work_mem, m.variant, round(m.ms) AS ms, round((m.ms / o.ms)::numeric, 2) AS "times scd2_merge"
+SELECT m.setting AS work_mem, m.variant, round(m.ms) AS ms, round((m.ms / o.ms)::numeric, 2) AS "times scd2_merge",
+    CASE m.variant WHEN 'dbt' THEN '>= 8' WHEN 'update_insert' THEN '>= 2.2' WHEN 'temp_delta' THEN '>= 1.3' WHEN 'detect_only' THEN '>= 1.25' END AS target
 FROM medians m JOIN medians o ON o.setting = m.setting AND o.variant = 'merge' ORDER BY 1, 3 DESC;
+
+\echo A README of 4 KB tracked, 100,000 rows: contents compared, and row_hash
+SELECT string_agg(md5(i::text), '') AS readme FROM generate_series(1, 127) i \gset
+CALL fill(100000, :'readme');
+CALL index_dim();
+CREATE TABLE hashed_dim (LIKE dim INCLUDING DEFAULTS INCLUDING INDEXES, row_hash bigint) WITH (autovacuum_enabled = false);
+INSERT INTO hashed_dim SELECT *, flowlens.scd2_row_hash('{repo_full_name,repo_url,description,readme_content,language,render_category}',
+    repo_full_name, repo_url, description, readme_content, language, render_category) FROM dim;
+CREATE TABLE hashed_stg WITH (autovacuum_enabled = false) AS
+SELECT *, flowlens.scd2_row_hash('{repo_full_name,repo_url,description,readme_content,language,render_category}',
+    repo_full_name, repo_url, description, readme_content, language, render_category) AS row_hash FROM stg;
+VACUUM ANALYZE dim;
+VACUUM ANALYZE stg;
+VACUUM ANALYZE hashed_dim;
+VACUUM ANALYZE hashed_stg;
+CALL measure('{merge,merge_row_hash}', '1 % changed', :runs);
+DELETE FROM stg WHERE github_id % 100 = 7 OR github_id > 100000;
+DELETE FROM hashed_stg WHERE github_id % 100 = 7 OR github_id > 100000;
+VACUUM ANALYZE stg;
+VACUUM ANALYZE hashed_stg;
+CALL measure('{merge,merge_row_hash}', 'nothing changed', :runs);
+SELECT m.setting AS source, m.variant, round(m.ms) AS ms, round((m.ms / o.ms)::numeric, 2) AS "times with row_hash",
+    CASE m.variant WHEN 'merge' THEN '>= 10' END AS target
+FROM medians m JOIN medians o ON o.setting = m.setting AND o.variant = 'merge_row_hash' ORDER BY 1, 3 DESC;
+
+\echo Growth
+SET maintenance_work_mem = '512MB';
+SELECT :rows / 10 AS small, :rows * 5 AS large \gset
+CALL fill(:small, '');
+CALL index_dim();
+VACUUM ANALYZE dim;
+VACUUM ANALYZE stg;
+CALL measure('{merge}', :'small', :runs);
+CALL fill(:rows, '');
+CALL index_dim();
+VACUUM ANALYZE dim;
+VACUUM ANALYZE stg;
+CALL measure('{merge}', :'rows', :runs);
+CALL fill(:large, '');
+CALL index_dim();
+VACUUM ANALYZE dim;
+VACUUM ANALYZE stg;
+CALL measure('{merge}', :'large', :runs);
+SELECT setting AS rows, round(ms) AS ms, round((ms * 1000 / setting::bigint)::numeric, 3) AS "microseconds a row"
+FROM medians WHERE variant = 'merge' AND setting ~ '^[0-9]+$' ORDER BY setting::bigint;
+
+DROP SCHEMA scd2_bench CASCADE;
