@@ -75,6 +75,29 @@ is($node->safe_psql('postgres', q{
 	FROM flowlens.claim('flowlens.pull_requests') c JOIN flowlens.pull_requests p USING (id)}), 'Add a cart|1|t', 'claimed and acknowledged');
 is($node->safe_psql('postgres', 'SELECT processed FROM flowlens.pull_requests'), 't', 'and it is processed');
 
+# roles with the rights that the documents grant, and no others
+for my $document ('docs/webhooks.md', 'docs/work-queue.md')
+{
+	my ($grants) = slurp_file($document) =~ /^(CREATE ROLE .*?)^```/ms;
+	$node->safe_psql('postgres', $grants);
+}
+my $as_receiver = sprintf(q{SET SESSION AUTHORIZATION webhook_receiver; SELECT flowlens.receive_webhook('%s', '%s', '\x%s', '%s')},
+	'pull_request', '72d3162e-cc78-11e3-81ab-4c9367dc0960', unpack('H*', $pull_request =~ s/Add a cart/Add two carts/r),
+	'sha256=' . hmac_sha256_hex($pull_request =~ s/Add a cart/Add two carts/r, 'new, secret'));
+is($node->safe_psql('postgres', $as_receiver), 'accepted', 'the receiving role receives');
+is($node->safe_psql('postgres', $as_receiver), 'duplicate', 'and sees a duplicate');
+$node->safe_psql('postgres', q{UPDATE flowlens.work_queue SET ready_at = 'infinity', attempts = 5});
+is($node->safe_psql('postgres', $as_receiver), 'accepted', 'and takes in again what failed');
+($code, $out, $err) = $node->psql('postgres', 'SET SESSION AUTHORIZATION webhook_receiver; SELECT flowlens.process_webhooks()');
+like($err, qr/permission denied for function process_webhooks/, 'but does not process');
+$node->safe_psql('postgres', q{SELECT flowlens.process_webhooks(); UPDATE flowlens.pull_requests SET title = 'changed'});
+is($node->safe_psql('postgres', q{
+	SET SESSION AUTHORIZATION queue_worker;
+	INSERT INTO flowlens.insights (repo_id, pr_number, risk_level)
+	SELECT p.repo_id, p.pr_number, 'low' FROM flowlens.claim('flowlens.pull_requests') c JOIN flowlens.pull_requests p USING (id);
+	SELECT flowlens.ack('flowlens.pull_requests', q.id, q.version) FROM flowlens.work_queue q WHERE q.queue = 'flowlens.pull_requests'::regclass}), 't', 'a worker works');
+$node->safe_psql('postgres', 'DELETE FROM flowlens.repositories');
+
 # many workers at once: the same rows as one worker, no matter who takes what
 $node->safe_psql('postgres', q{
 	ALTER SYSTEM SET flowlens.webhook_require_signature = off;
