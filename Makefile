@@ -25,6 +25,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/pipeline.sql \
 	src/work_queue.sql \
 	src/webhook.sql \
+	src/pull_request.sql \
 	src/risk.sql \
 	src/privileges.sql
 

@@ -2,8 +2,9 @@
 INSERT INTO flowlens.repositories (id, github_id, name, full_name, owner)
 VALUES ('00000000-0000-0000-0000-0000000000aa', 10, 'shop', 'acme/shop', 'acme');
 CREATE FUNCTION pr(number integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5(number::text)::uuid $$;
+CREATE FUNCTION version(number integer) RETURNS bigint LANGUAGE sql AS $$ SELECT version FROM flowlens.work_queue WHERE id = pr(number) $$;
 CREATE VIEW waiting AS
-SELECT p.pr_number, p.processed, q.version, q.attempts, q.leased_version IS NOT NULL AS leased,
+SELECT p.pr_number, p.processed, q.attempts, coalesce(q.leased, false) AS leased,
        CASE WHEN q.ready_at = 'infinity' THEN 'dead' WHEN q.ready_at > clock_timestamp() THEN 'later' WHEN q.id IS NOT NULL THEN 'ready' END AS state
 FROM flowlens.pull_requests p LEFT JOIN flowlens.work_queue q ON q.queue = 'flowlens.pull_requests'::regclass AND q.id = p.id;
 
@@ -35,15 +36,16 @@ SELECT count(*) AS others FROM flowlens.claim('flowlens.pull_requests', 10);
 SELECT count(*) AS nothing_left FROM flowlens.claim('flowlens.pull_requests', 10);
 SELECT pending, leased, dead, oldest_age IS NOT NULL AS aged FROM flowlens.queue_stats() WHERE queue = 'flowlens.pull_requests'::regclass;
 SELECT flowlens.ack('flowlens.pull_requests', pr(1), 1) AS old_version;
-SELECT flowlens.ack('flowlens.pull_requests', pr(1), version) AS acknowledged FROM waiting WHERE pr_number = 1;
+SELECT flowlens.ack('flowlens.pull_requests', pr(1), version(1)) AS acknowledged;
 SELECT flowlens.ack('flowlens.pull_requests', pr(1), 4) AS twice;
 SELECT flowlens.ack('flowlens.pull_requests', pr(99), 1) AS unknown;
 SELECT * FROM waiting ORDER BY pr_number;
 
 -- a change during processing is not lost
-CREATE TEMP TABLE lease AS SELECT pr_number, version FROM waiting WHERE pr_number = 2;
+CREATE TEMP TABLE lease AS SELECT 2 AS pr_number, version(2) AS version;
+SELECT version(2) AS before \gset
 UPDATE flowlens.pull_requests SET title = 'changed while leased' WHERE pr_number = 2;
-SELECT * FROM waiting WHERE pr_number = 2;
+SELECT *, version(2) > :before AS newer FROM waiting WHERE pr_number = 2;
 SELECT flowlens.ack('flowlens.pull_requests', pr(2), version) FROM lease;
 SELECT * FROM waiting WHERE pr_number = 2;
 SELECT c.attempts FROM flowlens.claim('flowlens.pull_requests') c;
@@ -58,9 +60,16 @@ SELECT leased FROM waiting WHERE pr_number = 1;
 SELECT flowlens.nack('flowlens.pull_requests', id, version, 'too late') AS first FROM first_claim;
 SELECT flowlens.ack('flowlens.pull_requests', id, version) AS second, attempts FROM second_claim;
 
+-- a version never comes back: whoever had an earlier one cannot acknowledge what was queued anew
+SELECT flowlens.requeue('flowlens.pull_requests', pr(1));
+SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 1);
+SELECT flowlens.ack('flowlens.pull_requests', id, version) AS first FROM first_claim;
+SELECT flowlens.ack('flowlens.pull_requests', id, version) AS second FROM second_claim;
+SELECT flowlens.ack('flowlens.pull_requests', pr(1), version(1)) AS third;
+
 -- errors: backoff, then a dead letter; a change revives it
 SET flowlens.queue_max_attempts = 2;
-UPDATE flowlens.work_queue SET ready_at = CASE WHEN id = pr(2) THEN '2023-01-01' ELSE '2024-01-01' END::timestamptz, attempts = 0, leased_version = NULL;
+UPDATE flowlens.work_queue SET ready_at = CASE WHEN id = pr(2) THEN '2023-01-01' ELSE '2024-01-01' END::timestamptz, attempts = 0, leased = false;
 SELECT flowlens.nack('flowlens.pull_requests', id, version, 'broken') FROM flowlens.claim('flowlens.pull_requests', 1);
 SELECT last_error, round(extract(epoch FROM ready_at - clock_timestamp())) AS seconds FROM flowlens.work_queue WHERE last_error IS NOT NULL;
 UPDATE flowlens.work_queue SET ready_at = '2023-01-01' WHERE last_error IS NOT NULL;
@@ -82,7 +91,7 @@ SELECT flowlens.requeue('flowlens.pull_requests') > 0;
 UPDATE flowlens.work_queue SET ready_at = '2023-01-01' WHERE id = pr(3);
 SELECT flowlens.nack('flowlens.pull_requests', id, version, NULL, '0') FROM flowlens.claim('flowlens.pull_requests', 1);
 SELECT flowlens.nack('flowlens.pull_requests', id, version, 'x', '-1 second') FROM flowlens.claim('flowlens.pull_requests', 1, '1 hour');
-UPDATE flowlens.work_queue SET ready_at = '2024-01-01', leased_version = NULL;
+UPDATE flowlens.work_queue SET ready_at = '2024-01-01', leased = false;
 CREATE TEMP TABLE batch AS SELECT * FROM flowlens.claim('flowlens.pull_requests', 10);
 UPDATE flowlens.pull_requests SET title = 'moved' WHERE pr_number = 4;
 SELECT p.pr_number FROM flowlens.ack_batch('flowlens.pull_requests', (SELECT array_agg(id) FROM batch), (SELECT array_agg(version) FROM batch)) a (id)
@@ -96,7 +105,7 @@ SELECT count(*) FROM flowlens.work_queue;
 TRUNCATE flowlens.pull_requests;
 SELECT count(*) FROM flowlens.work_queue;
 INSERT INTO flowlens.insights (repo_id, pr_number, summary) VALUES ('00000000-0000-0000-0000-0000000000aa', 1, 'fine');
-SELECT queue, version, attempts FROM flowlens.work_queue;
+SELECT queue, attempts FROM flowlens.work_queue;
 DELETE FROM flowlens.repositories;
 SELECT count(*) FROM flowlens.work_queue;
 
@@ -129,4 +138,5 @@ DROP TABLE no_queue;
 DROP OWNED BY queue_writer;
 DROP ROLE queue_writer;
 DROP VIEW waiting;
+DROP FUNCTION version(integer);
 DROP FUNCTION pr(integer);

@@ -7,24 +7,6 @@ SET search_path = pg_catalog, flowlens, pg_temp;
 COMMENT ON FUNCTION flowlens.assess_pull_request_risk(jsonb, integer, integer, text) IS
 'Assesses a pull request by the rules of risk_rules; returns one row. files_changed is an array of GitHub''s file objects or of names. risk_level is low (under 30 points), medium (under 60) or high; the summary names each rule that holds and by what. Where files, size or title are NULL, rules about them do not hold. Errors: invalid_parameter_value when files_changed is no array.';
 
-CREATE FUNCTION flowlens.store_pull_request_files(github_id bigint, pr_number integer, files jsonb)
-RETURNS boolean LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
-AS $$
-BEGIN
-    IF jsonb_typeof(files) <> 'array' THEN
-        RAISE EXCEPTION '"files" must be an array' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    UPDATE flowlens.pull_requests p SET files_changed = store_pull_request_files.files
-    FROM flowlens.repositories r
-    WHERE r.github_id = store_pull_request_files.github_id AND p.repo_id = r.id AND p.pr_number = store_pull_request_files.pr_number;
-    RETURN FOUND;
-END
-$$;
-COMMENT ON FUNCTION flowlens.store_pull_request_files(bigint, integer, jsonb) IS
-'Stores the answer of GitHub''s "list pull requests files" (GET /repos/{owner}/{repo}/pulls/{number}/files) in pull_requests.files_changed, which webhooks do not carry; returns false when the pull request is unknown.';
--- writes pull_requests: the owner decides who may
-REVOKE ALL ON FUNCTION flowlens.store_pull_request_files(bigint, integer, jsonb) FROM PUBLIC;
-
 CREATE FUNCTION flowlens.assess_pending_pull_requests(after interval DEFAULT '10 minutes', batch integer DEFAULT 1000)
 RETURNS bigint LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$

@@ -72,7 +72,7 @@ static SpiStep done_step = {
 };
 
 static SpiStep failed_step = {
-	.sql = "UPDATE flowlens.work_queue q SET attempts = f.attempts, ready_at = f.ready_at, last_error = f.error, version = q.version + 1"
+	.sql = "UPDATE flowlens.work_queue q SET attempts = f.attempts, ready_at = f.ready_at, last_error = f.error, version = DEFAULT"
 	" FROM unnest($1, $2, $3, $4) AS f (id, attempts, ready_at, error)"
 	" WHERE q.queue = 'flowlens.raw_github_events'::regclass AND q.id = f.id",
 	.nargs = 4, .argtypes = {UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID},

@@ -4,8 +4,8 @@
  *
  * A claim is a lease: it moves the row's ready_at to the end of the lease, so
  * that work of a killed worker comes back without anybody cleaning up.  Every
- * claim and every change of the row behind it make a new version, and ack()
- * has to name it: a change during processing, or a second claim after the
+ * claim and every change of the row behind it make a new version, drawn from
+ * one sequence so that none comes twice, and ack() has to name it: a change during processing, or a second claim after the
  * lease ended, makes the earlier ack() return false.
  *
  * Lock order: the row of the queue's table first, its work_queue row second,
@@ -69,9 +69,9 @@ static SpiStep claim_step = {
 	" WHERE q.queue = $1 AND q.ready_at <= $2 AND q.ready_at >= $3"
 	" ORDER BY q.ready_at LIMIT $4 FOR UPDATE SKIP LOCKED"
 	"), leased AS ("
-	" UPDATE flowlens.work_queue q SET version = q.version + 1,"
+	" UPDATE flowlens.work_queue q SET version = DEFAULT,"
 	"  attempts = q.attempts + (q.attempts < $6)::int,"
-	"  leased_version = CASE WHEN q.attempts < $6 THEN q.version + 1 END,"
+	"  leased = q.attempts < $6, leased_version = NULL,"
 	"  ready_at = CASE WHEN q.attempts < $6 THEN $5 ELSE 'infinity'::timestamptz END,"
 	"  last_error = CASE WHEN q.attempts < $6 THEN q.last_error"
 	"   ELSE coalesce(q.last_error, 'the lease ended without an answer') END"
@@ -92,15 +92,15 @@ static SpiStep remove_step = {
 
 /* The row changed while it was leased: its new version can be claimed at once */
 static SpiStep release_step = {
-	.sql = "UPDATE flowlens.work_queue q SET ready_at = least(q.ready_at, $4), leased_version = NULL, attempts = 0"
+	.sql = "UPDATE flowlens.work_queue q SET ready_at = least(q.ready_at, $4), leased = false, leased_version = NULL, attempts = 0"
 	" FROM unnest($2, $3) AS a (id, version)"
-	" WHERE q.queue = $1 AND q.id = a.id AND q.leased_version = a.version AND q.version <> a.version",
+	" WHERE q.queue = $1 AND q.id = a.id AND q.leased AND q.leased_version = a.version",
 	.nargs = 4, .argtypes = {REGCLASSOID, UUIDARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_UPDATE
 };
 
 static SpiStep retry_step = {
-	.sql = "UPDATE flowlens.work_queue q SET leased_version = NULL, last_error = $4,"
+	.sql = "UPDATE flowlens.work_queue q SET leased = false, leased_version = NULL, last_error = $4,"
 	" ready_at = CASE WHEN q.attempts >= $6 THEN 'infinity'::timestamptz"
 	"  ELSE $5 + coalesce($7, least(interval '1 hour', interval '5 seconds' * power(2, least(greatest(q.attempts, 1) - 1, 20)))) END"
 	" WHERE q.queue = $1 AND q.id = $2 AND q.version = $3"

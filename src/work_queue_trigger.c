@@ -45,10 +45,11 @@ typedef struct QueueChanges
 static SpiStep enqueue_step = {
 	.sql = "INSERT INTO flowlens.work_queue AS q (queue, id, ready_at, enqueued_at)"
 	" SELECT $1, u.id, $3, $3 FROM unnest($2) AS u (id) ORDER BY u.id"
-	" ON CONFLICT (queue, id) DO UPDATE SET version = q.version + 1, last_error = NULL,"
-	"  attempts = CASE WHEN q.leased_version IS NOT NULL AND q.ready_at > $3 THEN q.attempts ELSE 0 END,"
-	"  leased_version = CASE WHEN q.ready_at > $3 THEN q.leased_version END,"
-	"  ready_at = CASE WHEN q.leased_version IS NOT NULL AND q.ready_at > $3 THEN q.ready_at ELSE least(q.ready_at, $3) END",
+	" ON CONFLICT (queue, id) DO UPDATE SET version = excluded.version, last_error = NULL,"
+	"  attempts = CASE WHEN q.leased AND q.ready_at > $3 THEN q.attempts ELSE 0 END,"
+	"  leased = q.leased AND q.ready_at > $3,"
+	"  leased_version = CASE WHEN q.leased AND q.ready_at > $3 THEN coalesce(q.leased_version, q.version) END,"
+	"  ready_at = CASE WHEN q.leased AND q.ready_at > $3 THEN q.ready_at ELSE least(q.ready_at, $3) END",
 	.nargs = 3, .argtypes = {REGCLASSOID, UUIDARRAYOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_INSERT
 };

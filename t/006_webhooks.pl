@@ -2,6 +2,8 @@
 use strict;
 use warnings FATAL => 'all';
 use Digest::SHA qw(hmac_sha256_hex);
+use HTTP::Tiny;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -74,6 +76,60 @@ is($node->safe_psql('postgres', q{
 	SELECT p.title, c.attempts, flowlens.ack('flowlens.pull_requests', c.id, c.version)
 	FROM flowlens.claim('flowlens.pull_requests') c JOIN flowlens.pull_requests p USING (id)}), 'Add a cart|1|t', 'claimed and acknowledged');
 is($node->safe_psql('postgres', 'SELECT processed FROM flowlens.pull_requests'), 't', 'and it is processed');
+
+# roles with the rights that the documents grant, and no others
+for my $document ('docs/webhooks.md', 'docs/work-queue.md')
+{
+	my ($grants) = slurp_file($document) =~ /^(CREATE ROLE .*?)^```/ms;
+	$node->safe_psql('postgres', $grants);
+}
+my $as_receiver = sprintf(q{SET SESSION AUTHORIZATION webhook_receiver; SELECT flowlens.receive_webhook('%s', '%s', '\x%s', '%s')},
+	'pull_request', '72d3162e-cc78-11e3-81ab-4c9367dc0960', unpack('H*', $pull_request =~ s/Add a cart/Add two carts/r),
+	'sha256=' . hmac_sha256_hex($pull_request =~ s/Add a cart/Add two carts/r, 'new, secret'));
+is($node->safe_psql('postgres', $as_receiver), 'accepted', 'the receiving role receives');
+is($node->safe_psql('postgres', $as_receiver), 'duplicate', 'and sees a duplicate');
+$node->safe_psql('postgres', q{UPDATE flowlens.work_queue SET ready_at = 'infinity', attempts = 5});
+is($node->safe_psql('postgres', $as_receiver), 'accepted', 'and takes in again what failed');
+($code, $out, $err) = $node->psql('postgres', 'SET SESSION AUTHORIZATION webhook_receiver; SELECT flowlens.process_webhooks()');
+like($err, qr/permission denied for function process_webhooks/, 'but does not process');
+$node->safe_psql('postgres', q{SELECT flowlens.process_webhooks(); UPDATE flowlens.pull_requests SET title = 'changed'});
+is($node->safe_psql('postgres', q{
+	SET SESSION AUTHORIZATION queue_worker;
+	INSERT INTO flowlens.insights (repo_id, pr_number, risk_level)
+	SELECT p.repo_id, p.pr_number, 'low' FROM flowlens.claim('flowlens.pull_requests') c JOIN flowlens.pull_requests p USING (id);
+	SELECT flowlens.ack('flowlens.pull_requests', q.id, q.version) FROM flowlens.work_queue q WHERE q.queue = 'flowlens.pull_requests'::regclass}), 't', 'a worker works');
+$node->safe_psql('postgres', 'DELETE FROM flowlens.repositories');
+
+# the receiver of the documents, asked over HTTP
+SKIP:
+{
+	skip 'python3 is not installed', 5 if system('python3 -c "import http.server" >/dev/null 2>&1') != 0;
+	my ($script) = slurp_file('docs/webhooks.md') =~ /^```python\n(.*?)^```/ms;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	append_to_file($node->basedir . '/receiver.py', $script);
+	local %ENV = (%ENV, PORT => $port, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => 'webhook_receiver');
+	my ($in, $log) = ('', '');
+	my $server = IPC::Run::start([ 'python3', $node->basedir . '/receiver.py' ], \$in, '>', \$log, '2>', \$log);
+	my $post = sub {
+		my ($content, $secret, $id) = @_;
+		for (1 .. 100)
+		{
+			my $answer = HTTP::Tiny->new->post("http://127.0.0.1:$port/", { content => $content, headers => { 'X-GitHub-Event' => 'ping',
+				$id ? ('X-GitHub-Delivery' => $id) : (), 'X-Hub-Signature-256' => 'sha256=' . hmac_sha256_hex($content, $secret) } });
+			return "$answer->{status} $answer->{content}" if $answer->{status} != 599;
+			select(undef, undef, undef, 0.1);
+		}
+		return 'no answer';
+	};
+	is($post->($body, 'new, secret', '72d3162e-cc78-11e3-81ab-4c9367dc0961'), '202 accepted', 'a delivery over HTTP');
+	is($post->($body, 'new, secret', '72d3162e-cc78-11e3-81ab-4c9367dc0961'), '200 duplicate', 'again');
+	is($post->($body, 'wrong', '72d3162e-cc78-11e3-81ab-4c9367dc0962'), '401 rejected', 'with a wrong signature');
+	is($post->("{\"a\": \"\x{0}'; SELECT 1; --\"}", 'new, secret', undef), '202 accepted', 'bytes that are no JSON');
+	is($node->safe_psql('postgres', q{SELECT payload ->> 'zen' FROM flowlens.raw_github_events WHERE delivery_id = '72d3162e-cc78-11e3-81ab-4c9367dc0961'}),
+		'Non-blocking is better than blocking.', 'stored as sent');
+	$server->kill_kill;
+}
+$node->safe_psql('postgres', q{SELECT flowlens.process_webhooks(); DELETE FROM flowlens.work_queue});
 
 # many workers at once: the same rows as one worker, no matter who takes what
 $node->safe_psql('postgres', q{
