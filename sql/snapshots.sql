@@ -33,7 +33,9 @@ FROM generate_series(timestamp '2024-01-20', '2024-02-28', '1 day') g (day) JOIN
 SELECT count(*) AS rows, max(abs(f.star_velocity - flowlens.star_velocity(e.m)) / (1 + f.star_velocity)) < 1e-9 AS velocity,
        max(abs(f.momentum_score - flowlens.momentum_score(e.m))) < 1e-9 AS score, max(abs(f.growth_score - f.star_velocity / (f.stars + 100))) < 1e-12 AS growth
 FROM flowlens.fact_repo_snapshots f JOIN expected e ON e.id = f.github_id AND e.day = f.snapshot_date;
-SELECT count(*) FROM flowlens.fact_repo_snapshots WHERE momentum_score IS NULL;
+-- no score only where the newest count is not believed
+SELECT count(*) AS outliers, bool_and(momentum_score IS NULL AND star_velocity IS NULL) AS without_scores FROM flowlens.fact_repo_snapshots WHERE is_outlier;
+SELECT count(*) AS wrong FROM flowlens.fact_repo_snapshots WHERE (momentum_score IS NULL) <> is_outlier OR is_outlier <> flowlens.momentum_state_is_outlier(momentum_state);
 -- activity: the share of days with a push, times 7
 SELECT count(*) AS wrong FROM flowlens.fact_repo_snapshots f
 JOIN LATERAL (SELECT 7 * flowlens.push_activity(f.snapshot_date, h.snapshot_date, h.pushed_at) AS activity

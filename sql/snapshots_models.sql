@@ -36,4 +36,16 @@ INSERT INTO flowlens.momentum_models (model, version, formula, constants) VALUES
 DELETE FROM flowlens.momentum_models WHERE model = 'default' AND version > 1;
 SELECT * FROM flowlens.load_snapshots('2024-03-10');
 SELECT * FROM board;
+-- a count beyond belief is ranked last until the next one confirms it, or is forgotten when it goes back
+SELECT flowlens.store_raw_repos(jsonb_agg(jsonb_build_object('id', i, 'full_name', 'o/r' || i, 'language', 'C', 'stargazers_count', CASE i WHEN 1 THEN 500000 WHEN 2 THEN 400000 ELSE 50 END,
+           'created_at', '2020-01-01T00:00:00Z', 'updated_at', '2024-01-01T00:00:00Z')), NULL, '2024-03-11 12:00+00') FROM generate_series(1, 3) i;
+CALL flowlens.run_pipeline('2024-03-11');
+CREATE VIEW doubts AS SELECT snapshot_date, github_id, stars, momentum_score IS NULL AS no_score, rank_overall, is_outlier, is_stale FROM flowlens.fact_repo_snapshots
+WHERE snapshot_date >= '2024-03-11' AND github_id <= 3 ORDER BY snapshot_date, rank_overall;
+SELECT * FROM doubts;
+SELECT flowlens.store_raw_repos(jsonb_agg(jsonb_build_object('id', i, 'full_name', 'o/r' || i, 'language', 'C', 'stargazers_count', CASE i WHEN 1 THEN 500100 WHEN 2 THEN 120 ELSE 51 END,
+           'created_at', '2020-01-01T00:00:00Z', 'updated_at', '2024-01-01T00:00:00Z')), NULL, '2024-03-12 12:00+00') FROM generate_series(1, 3) i;
+CALL flowlens.run_pipeline('2024-03-12');
+SELECT * FROM doubts WHERE snapshot_date = '2024-03-12';
+DROP VIEW doubts;
 DROP VIEW board;

@@ -163,6 +163,8 @@ apply_trender(SnapshotDay *day)
 	{
 		SnapshotKey *key = &day->keys[i];
 
+		if (key->score == SNAPSHOT_OUTLIER)
+			continue;
 		key->score = trender_of_parts(key->age < 0 ? 0 : recency_of_age(key->age), key->stars,
 									  day->max_stars[day->languages[key->language].is_render]);
 	}

@@ -23,10 +23,14 @@ typedef struct SnapshotModel
 	MomentumModel momentum;
 } SnapshotModel;
 
+/* Rank keys below all scores: nothing known, and a count that is not believed yet */
+#define SNAPSHOT_UNKNOWN	(-1.0)
+#define SNAPSHOT_OUTLIER	(-2.0)
+
 /* What is ranked of a repository; the position in the array is its row number */
 typedef struct SnapshotKey
 {
-	double		score;			/* rank key; -1 = nothing known, ranked last */
+	double		score;			/* rank key */
 	int64		stars;
 	int64		github_id;
 	int32		language;		/* its number */
@@ -55,7 +59,7 @@ typedef struct SnapshotRow
 	int64		open_issues;
 	TimestampTz observed_at;
 	TimestampTz pushed_at;
-	double		momentum;		/* M; -1 = nothing known */
+	double		momentum;		/* M, or one of the rank keys below all scores */
 	double		push_share;		/* share of days with a push */
 	uint16		state_size;
 	bool		has_forks;

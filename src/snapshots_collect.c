@@ -106,18 +106,20 @@ read_old_state(const TupleTableSlot *slot, MomentumHistory *history)
 				 errhint("Set the column to NULL; it is built again from the stored days.")));
 }
 
-/* Scores a repository on the day from its history; -1 where nothing is known */
+/* Scores a repository on the day from its history, or says why it is not ranked */
 static double
 score_history(const SnapshotDay *day, const MomentumHistory *history, const TupleTableSlot *slot)
 {
 	int			created_age = MOMENTUM_UNKNOWN_AGE;
 	double		m;
 
+	if (momentum_history_is_outlier(history, &day->model.momentum))
+		return SNAPSHOT_OUTLIER;
 	if (!slot->tts_isnull[IN_CREATED_AT] &&
 		!TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])))
 		created_age = momentum_created_age(day->day, utc_day(DatumGetTimestampTz(slot->tts_values[IN_CREATED_AT])));
 	if (momentum_history_score(history, day->day, created_age, &day->model.momentum, &m) != MOMENTUM_SCORED)
-		return -1;
+		return SNAPSHOT_UNKNOWN;
 	return m;
 }
 

@@ -118,7 +118,8 @@ set_scores(FactWriter *writer, TupleTableSlot *slot, const SnapshotDay *day, con
 		known ? momentum_unit_score(&day->model.momentum, row->momentum) : 0;
 
 	set_column(writer, slot, FACT_STAR_VELOCITY, Float8GetDatum(velocity), known);
-	set_column(writer, slot, FACT_MOMENTUM_SCORE, Float8GetDatum(score), known || day->model.is_trender);
+	set_column(writer, slot, FACT_MOMENTUM_SCORE, Float8GetDatum(score),
+			   known || (day->model.is_trender && key->score >= 0));
 	set_column(writer, slot, FACT_GROWTH_SCORE, Float8GetDatum(growth_of_velocity(velocity, key->stars)), known);
 	set_column(writer, slot, FACT_ACTIVITY_SCORE, Float8GetDatum(7 * row->push_share), true);
 }
@@ -156,7 +157,7 @@ add_row(FactWriter *writer, const SnapshotDay *day, const SnapshotRow *row, cons
 	set_column(writer, slot, FACT_OBSERVED_AT, TimestampTzGetDatum(row->observed_at), true);
 	set_column(writer, slot, FACT_PUSHED_AT, TimestampTzGetDatum(row->pushed_at), row->has_pushed_at);
 	set_column(writer, slot, FACT_IS_STALE, BoolGetDatum(row->is_stale), true);
-	set_column(writer, slot, FACT_IS_OUTLIER, BoolGetDatum(false), true);
+	set_column(writer, slot, FACT_IS_OUTLIER, BoolGetDatum(row->momentum == SNAPSHOT_OUTLIER), true);
 	set_column(writer, slot, FACT_MODEL, writer->model, true);
 	set_column(writer, slot, FACT_MODEL_VERSION, Int16GetDatum(day->model.version), true);
 	set_column(writer, slot, FACT_MOMENTUM_STATE, state_datum(state, row->state_size), row->state_size > 0);

@@ -102,6 +102,7 @@ COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_score IS 'in [0, 1); NUL
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.activity_score IS 'days with a push per week, recent weeks weighing more (half-life 14 days); in [0, 7]';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.growth_score IS 'star_velocity / (stars + 100), per day';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_state IS 'the star counts of the last 30 days, packed without loss: tomorrow is scored from it; see momentum_state_observations()';
+COMMENT ON COLUMN flowlens.fact_repo_snapshots.is_outlier IS 'the newest count is not believed until another one confirms it: no scores, ranked last; see docs/momentum.md';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.is_stale IS 'not observed on this day: carried with its last values';
 -- a day takes its keys in one go
 ALTER SEQUENCE flowlens.fact_repo_snapshots_snapshot_key_seq CACHE 1024;
