@@ -211,6 +211,15 @@ is_source_scannable(Scd2Merge *merge)
 		if (merge->columns[i].coerce)
 			return false;
 	}
+	for (i = 0; i < merge->source_desc->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(merge->source_desc, i)->attname);
+		char		generated = get_attgenerated(source, get_attnum(source, name));
+
+		/* virtual columns are not in the rows */
+		if (generated != '\0' && generated != ATTRIBUTE_GENERATED_STORED)
+			return false;
+	}
 	return true;
 }
 

@@ -17,7 +17,9 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -217,7 +219,9 @@ flowlens_scd2_versioning(PG_FUNCTION_ARGS)
 
 	check_trigger(fcinfo);
 	target = DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(data->tg_trigger->tgargs[0])));
-	LockRelationOid(target, ShareRowExclusiveLock);
+	/* whoever may not write the target fails in the merge, without having locked it */
+	if (pg_class_aclcheck(target, GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
+		LockRelationOid(target, ShareRowExclusiveLock);
 	scd2_request_init(&request, target, change_time(target));
 	request.key_columns = parse_names(data->tg_trigger->tgargs[1]);
 	if (data->tg_trigger->tgnargs == 3)
