@@ -88,6 +88,12 @@ DROP TRIGGER refuse ON flowlens.pull_requests;
 DROP FUNCTION refuse();
 DELETE FROM flowlens.work_queue WHERE queue = 'flowlens.raw_github_events'::regclass;
 
+-- a delivery that somebody deleted
+INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at, group_key) VALUES ('flowlens.raw_github_events', md5('gone')::uuid, now(), now(), 10);
+SELECT * FROM flowlens.process_webhooks();
+SELECT attempts, last_error FROM flowlens.work_queue WHERE id = md5('gone')::uuid;
+DELETE FROM flowlens.work_queue WHERE queue = 'flowlens.raw_github_events'::regclass;
+
 -- what is unchanged is not written again: processed rows stay processed
 UPDATE flowlens.pull_requests SET processed = true;
 UPDATE flowlens.pipeline_runs SET processed = true;

@@ -58,9 +58,9 @@ static SpiStep claim_step = {
 
 /* The time of arrival leads to the partition; the id alone would have to look into all of them */
 static SpiStep read_step = {
-	.sql = "SELECT e.delivery_id, e.received_at, e.event, e.payload, e.body_error, c.attempts"
+	.sql = "SELECT c.id, c.received_at, e.event, e.payload, e.body_error, c.attempts"
 	" FROM unnest($1, $2, $3) WITH ORDINALITY AS c (id, received_at, attempts, n)"
-	" JOIN flowlens.raw_github_events e ON e.delivery_id = c.id AND e.received_at = c.received_at ORDER BY c.n",
+	" LEFT JOIN flowlens.raw_github_events e ON e.delivery_id = c.id AND e.received_at = c.received_at ORDER BY c.n",
 	.nargs = 3, .argtypes = {UUIDARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID},
 	.expected = SPI_OK_SELECT
 };
@@ -156,7 +156,10 @@ describe_events(uint64 count)
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, row, nulls);
 		events[i].delivery_id = *DatumGetUUIDP(row[0]);
 		events[i].received_at = DatumGetTimestampTz(row[1]);
-		events[i].event = TextDatumGetCString(row[2]);
+		if (nulls[2])
+			events[i].error = "the delivery is no longer in raw_github_events";
+		else
+			events[i].event = TextDatumGetCString(row[2]);
 		events[i].payload = nulls[3] ? (Datum) 0 : row[3];
 		events[i].body_error = nulls[4] ? NULL : TextDatumGetCString(row[4]);
 		events[i].attempts = DatumGetInt32(row[5]);

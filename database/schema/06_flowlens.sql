@@ -2,6 +2,7 @@
 -- Plain PostgreSQL; running it again changes nothing.
 CREATE SCHEMA IF NOT EXISTS flowlens;
 
+-- Rows are updated often and seldom in an indexed column: pages keep room for the next version.
 -- source_time, source_rank and source_hash guard a whole row: what GitHub sent replaces the row only when the three
 -- are greater, so that the order of arrival does not matter.
 CREATE TABLE IF NOT EXISTS flowlens.repositories (
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS flowlens.repositories (
     source_hash bigint,
     observed_hash bigint,
     observed_at timestamptz
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE flowlens.repositories IS
 'Repositories that sent a webhook, one row per GitHub id. full_name is owner/name; when two repositories claim one name, the one heard of last has it and the other carries "#github_id" behind it.';
 COMMENT ON COLUMN flowlens.repositories.deleted_at IS 'When GitHub reported the deletion; its rows stay.';
@@ -67,7 +68,7 @@ CREATE TABLE IF NOT EXISTS flowlens.pull_requests (
     size_time timestamptz,
     size_hash bigint,
     UNIQUE (repo_id, pr_number)
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE flowlens.pull_requests IS
 'Pull requests as GitHub last described them. created_at and updated_at are GitHub''s; what GitHub did not send is NULL.';
 COMMENT ON COLUMN flowlens.pull_requests.state IS 'open, closed or merged.';
@@ -94,7 +95,7 @@ CREATE TABLE IF NOT EXISTS flowlens.pipeline_runs (
     updated_at timestamptz DEFAULT now(),
     commit_time timestamptz,
     UNIQUE (repo_id, pr_number)
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE flowlens.pipeline_runs IS
 'The way of a pull request through its stages: pull request, build, approval, merge. Derived from pull_requests, pull_request_reviews, workflow_run_attempts and commit_checks.';
 COMMENT ON COLUMN flowlens.pipeline_runs.status_pr IS 'pending (draft), running (open), merged or closed.';
@@ -158,7 +159,7 @@ CREATE TABLE IF NOT EXISTS flowlens.workflow_run_attempts (
     source_rank smallint,
     source_hash bigint,
     PRIMARY KEY (run_id, run_attempt)
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE flowlens.workflow_run_attempts IS
 'Attempts of GitHub Actions workflow runs. status and conclusion are GitHub''s words. A run of a fork has no pr_numbers; it belongs to the pull requests whose commit_sha is head_sha.';
 
@@ -180,7 +181,7 @@ CREATE TABLE IF NOT EXISTS flowlens.commit_checks (
     source_hash bigint,
     PRIMARY KEY (repo_id, kind, check_id, attempt),
     CONSTRAINT commit_checks_kind CHECK (kind IN ('check_run', 'check_suite', 'status', 'workflow_job'))
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE flowlens.commit_checks IS
 'Checks of a commit beside workflow runs: check runs, check suites, commit statuses and workflow jobs. parent_id is the check suite of a check run and the run of a job; name is the context of a status.';
 
