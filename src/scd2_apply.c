@@ -169,8 +169,11 @@ insert_versions(Scd2Merge *merge)
 		return;
 	initStringInfo(&sql);
 	scd2_append_insert(&sql, merge, "x.at", "NULL::pg_catalog.timestamptz", "false");
-	appendStringInfo(&sql, " FROM %s x WHERE x.action::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{i,v}')",
-					 merge->delta_name);
+	/* in order of the key, neighbours in the indexes are written together */
+	appendStringInfo(&sql, " FROM (SELECT * FROM %s WHERE action::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{i,v}')"
+					 " ORDER BY ", merge->delta_name);
+	scd2_append_key_list(&sql, merge, "");
+	appendStringInfoString(&sql, ") x");
 	scd2_check_written(merge, scd2_execute(sql.data, 0, NULL, NULL, SPI_OK_INSERT), expected);
 }
 
