@@ -36,7 +36,7 @@ check_day(DateADT day, const char *name)
 }
 
 /* Raises an error about bytes that are no momentum state */
-static void pg_attribute_noreturn()
+pg_noreturn static void
 report_malformed_state(void)
 {
 	ereport(ERROR,

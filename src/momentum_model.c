@@ -52,7 +52,7 @@ jsonb_string_is(const JsonbValue *string, const char *name)
 }
 
 /* Raises an error about a constant of the wrong type or range */
-static void pg_attribute_noreturn()
+pg_noreturn static void
 report_constant(const char *name, const char *detail)
 {
 	ereport(ERROR,
