@@ -146,9 +146,9 @@ extern void scd2_check_snapshot(Scd2Merge *merge);
 extern void scd2_describe_source(Scd2Merge *merge);
 extern void scd2_stream_source(Scd2Merge *merge, Scd2RowHandler handler, void *state);
 extern void scd2_check_time(Scd2Merge *merge, TimestampTz at);
-extern void scd2_null_key_error(Scd2Merge *merge, int column) pg_attribute_noreturn();
-extern void scd2_duplicate_key_error(Scd2Merge *merge, Datum *values) pg_attribute_noreturn();
-extern void scd2_two_currents_error(Scd2Merge *merge, Datum *values) pg_attribute_noreturn();
+pg_noreturn extern void scd2_null_key_error(Scd2Merge *merge, int column);
+pg_noreturn extern void scd2_duplicate_key_error(Scd2Merge *merge, Datum *values);
+pg_noreturn extern void scd2_two_currents_error(Scd2Merge *merge, Datum *values);
 
 /* scd2_hash.c */
 
