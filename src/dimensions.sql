@@ -1,7 +1,7 @@
 -- dimensions ------------------------------------------------------------------
 CREATE FUNCTION flowlens.load_dimensions_of_day(day date, as_of timestamptz, OUT inserted bigint, OUT versioned bigint, OUT unchanged bigint)
 RETURNS record AS 'MODULE_PATHNAME', 'flowlens_load_dimensions_of_day' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
-SET search_path = pg_catalog, flowlens, pg_temp;
+SET search_path = pg_catalog, flowlens, pg_temp SET jit = off;
 COMMENT ON FUNCTION flowlens.load_dimensions_of_day(date, timestamptz) IS
 'Merges the staged answers of one UTC day into dim_repositories; the columns of scd2_tracked_columns make versions, a missing README or category means that it was not observed. Part of load_dimensions().';
 -- writes dimensions: the owner decides who may

@@ -11,6 +11,8 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "json_schema_formats.h"
+#include "json_schema_patterns.h"
 #include "json_schema_validate.h"
 
 /* Says whether a string is among the allowed ones, which are sorted */
@@ -157,6 +159,16 @@ is_short_enough(const JsonSchemaValue *value, int limit)
 	return value->length <= limit || pg_mbstrlen_with_len(value->data, value->length) <= limit;
 }
 
+/* Returns whether a string conforms to a format; the checks read UTF-8 */
+static bool
+format_holds(json_schema_format_check check, const JsonSchemaValue *value)
+{
+	int			length = value->length;
+	const char *text = json_schema_to_utf8(value->data, &length);
+
+	return check(text, length);
+}
+
 /* Checks the keywords for strings */
 bool
 json_schema_check_string(JsonSchemaRun *run, const JsonSchemaStringRules *rules,
@@ -170,7 +182,7 @@ json_schema_check_string(JsonSchemaRun *run, const JsonSchemaStringRules *rules,
 	if (rules->max_length >= 0 && !is_short_enough(value, rules->max_length))
 		JSON_SCHEMA_VIOLATION(run, frame, "maxLength", "length must be at most %d",
 							  rules->max_length);
-	if (rules->format != NULL && !rules->format(value->data, value->length))
+	if (rules->format != NULL && !format_holds(rules->format, value))
 		JSON_SCHEMA_VIOLATION(run, frame, "format", "must be of format %s", rules->format_name);
 	if (rules->pattern != NULL &&
 		!json_schema_pattern_matches(rules->pattern, value->data, value->length))

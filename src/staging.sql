@@ -85,7 +85,7 @@ COMMENT ON FUNCTION flowlens.validate_github_repo(jsonb, timestamptz) IS
 
 CREATE FUNCTION flowlens.stage_answers(retry boolean, since pg_snapshot, latest timestamptz,
     OUT staged bigint, OUT rejected bigint, OUT answers bigint, OUT newest timestamptz, OUT days date[], OUT read_until text)
-RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET jit = off    -- compiling takes longer than it saves
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -211,7 +211,7 @@ COMMENT ON FUNCTION flowlens.stage_answers(boolean, pg_snapshot, timestamptz) IS
 REVOKE ALL ON FUNCTION flowlens.stage_answers(boolean, pg_snapshot, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION flowlens.stage_readmes()
-RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET jit = off    -- compiling takes longer than it saves
 AS $$
 DECLARE
     cursor_row record;
