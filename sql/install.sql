@@ -8,6 +8,13 @@ FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname 
 SELECT count(*) FROM pg_class c JOIN pg_depend d ON d.objid = c.oid AND d.deptype = 'e'
 JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'flowlens_trender' AND c.relkind IN ('r', 'p', 'v', 'S');
 
+-- what needs the tables says so
+SELECT flowlens.store_raw_repos('{}');
+\set VERBOSITY terse
+SELECT flowlens.store_in_staging();
+CALL flowlens.run_pipeline();
+\set VERBOSITY default
+
 -- relations of others are in the way: nothing is adopted, nothing is left behind
 CREATE TABLE flowlens.settings (mine integer);
 CREATE VIEW flowlens.analytics_repo_history AS SELECT 1 AS mine;
@@ -53,6 +60,18 @@ SELECT flowlens.store_raw_repos('{"id": 1, "full_name": "a/b", "language": "C", 
     "created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-01T00:00:00Z"}', observed_at => '2024-02-01 12:00+00');
 CALL flowlens.run_pipeline('2024-02-01');
 SELECT repo_full_name, stars FROM flowlens.analytics_trending_repos_current;
+-- dropping the extension is refused; with CASCADE triggers go and data stays, and install() makes up for it
+\set VERBOSITY terse
+DROP EXTENSION flowlens_trender;
+DROP EXTENSION flowlens_trender CASCADE;
+\set VERBOSITY default
+SELECT repo_full_name, stars FROM flowlens.analytics_trending_repos_current;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'flowlens.pull_requests'::regclass AND NOT tgisinternal;
+CREATE EXTENSION flowlens_trender;
+SELECT flowlens.install() = 'installed ' || flowlens.extension_version() AS repaired;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'flowlens.pull_requests'::regclass AND NOT tgisinternal;
+SELECT flowlens.install();
+CALL flowlens.run_pipeline('2024-02-01');
 RESET ROLE;
 -- another role may not, and may not take over
 CREATE ROLE regress_flowlens_stranger;

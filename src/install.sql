@@ -50,7 +50,11 @@ BEGIN
                 HINT = 'Call flowlens.install() as the role that called it first, or as a member of that role.';
         END IF;
         SELECT v.version INTO old_version FROM flowlens.schema_version v ORDER BY v.installed_at DESC, v.version DESC LIMIT 1;
-        IF old_version = wanted AND NOT EXISTS (SELECT 1 FROM flowlens.schema_objects() o WHERE NOT o.present) THEN
+        IF old_version = wanted AND NOT EXISTS (SELECT 1 FROM flowlens.schema_objects() o WHERE NOT o.present)
+           -- DROP EXTENSION ... CASCADE takes the triggers along
+           AND NOT EXISTS (SELECT 1 FROM pg_proc p WHERE p.pronamespace = 'flowlens'::regnamespace
+                           AND p.proname IN ('mark_unprocessed', 'sync_work_queue')
+                           AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgfoid = p.oid)) THEN
             RETURN 'up to date';
         END IF;
     END IF;
@@ -71,6 +75,18 @@ COMMENT ON FUNCTION flowlens.install() IS
 'Creates the tables, indexes and views in schema flowlens as ordinary objects of the calling role, or brings them to this version of the extension. Returns ''installed V'', ''migrated A → V'' or ''up to date''. Refuses relations of the same names that it did not create (duplicate_table).';
 -- creates objects: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.install() FROM PUBLIC;
+
+CREATE FUNCTION flowlens.check_installed()
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('flowlens.schema_version') IS NULL THEN
+        RAISE EXCEPTION 'the tables of flowlens_trender do not exist in this database' USING
+            ERRCODE = 'undefined_table', HINT = 'Call flowlens.install() to create them.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION flowlens.check_installed() IS 'Raises undefined_table, with the way out, where install() was not called yet.';
 
 CREATE FUNCTION flowlens.uninstall(confirm text)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, flowlens, pg_temp SET client_min_messages = warning

@@ -43,6 +43,7 @@ CREATE FUNCTION flowlens.begin_pipeline_run(OUT run_id varchar(50), OUT other_ru
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 BEGIN
+    PERFORM flowlens.check_installed();
     PERFORM flowlens.hold_lock('pipeline');
     -- a run of this very backend that still says running was interrupted: a backend runs one at a time
     UPDATE flowlens.fact_workflow_runs r

@@ -273,6 +273,7 @@ DECLARE
     cursor_row record;
     run record;
 BEGIN
+    PERFORM flowlens.check_installed();
     PERFORM flowlens.stage_readmes();
     SELECT * INTO cursor_row FROM flowlens.staging_cursor('raw_github_repos');
     SELECT * INTO run FROM flowlens.stage_answers(false, cursor_row.since, cursor_row.latest);
