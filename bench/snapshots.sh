@@ -64,7 +64,8 @@ variant 'lag() windows, two rank(), INSERT' "$(insert "$windows")" "$empty_parti
 variant 'set-based SQL incremental, two rank(), INSERT' "$(insert "$incremental")" "$empty_partition"
 variant 'bare join of the two days' "$join" "$no_partition"
 variant 'load_snapshots()' "SELECT * FROM flowlens.load_snapshots($today)" "$no_partition"
-compare "$title" "$repositories"
+compare "$title" "$repositories" "SELECT count(*) || ' ' || coalesce(max(rank_overall), 0) || ' ' || count(DISTINCT language_key) AS result
+    FROM flowlens.fact_repo_snapshots WHERE snapshot_date = $today"
 ratio "$title" 'lag() windows, two rank(), INSERT' 'load_snapshots()' '>= 5'
 ratio "$title" 'set-based SQL incremental, two rank(), INSERT' 'load_snapshots()' '>= 4'
 ratio "$title" 'load_snapshots()' 'bare join of the two days' '<= 3.14'
