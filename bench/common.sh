@@ -12,6 +12,7 @@ SET max_parallel_maintenance_workers = 0;
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';"
 
+history=''          # set once repositories and days are there
 unequal=0           # comparisons whose sides had unequal results
 
 bench_psql() {
@@ -42,6 +43,13 @@ SQL
     bench_psql -f "$top/bench/history.sql"
 }
 
+# Takes the database of an earlier run; its timings are forgotten
+reuse_bench_database() {
+    export PGDATABASE=flowlens_bench
+    bench_sql <<<"TRUNCATE bench.timings" >/dev/null
+    [ "$(bench_sql <<<"SELECT count(*) FROM bench.repositories")" != "$repositories" ] || history=1
+}
+
 # Says what the numbers were measured on
 print_environment() {
     note "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, $(awk '/MemTotal/ { printf "%.0f GB", $2 / 1048576 }' /proc/meminfo)"
@@ -52,6 +60,7 @@ print_environment() {
 
 # --- comparing --------------------------------------------------------------
 
+single=''           # a side that is measured once only, because it takes very long
 variants=()         # labels; those that begin with "bare" or "floor: join" only read, and have no result
 statements=()       # SQL of each, measured
 prepares=()         # SQL before each, not measured, outside its transaction
@@ -95,13 +104,14 @@ compare() {
         done
         for repetition in $(seq 1 "$repetitions"); do
             for number in "${!variants[@]}"; do
-                measurement "$benchmark" "$number" "$repetition" "$check"
+                [ "${variants[$number]}" = "$single" ] && [ "$repetition" -gt 1 ] ||
+                    measurement "$benchmark" "$number" "$repetition" "$check"
             done
         done
     } | bench_psql
     print_medians "$benchmark" "$rows"
     check_equal "$benchmark"
-    variants=() statements=() prepares=()
+    variants=() statements=() prepares=() single=''
 }
 
 print_medians() {
@@ -146,8 +156,6 @@ SQL
 }
 
 # --- data of several benchmarks ---------------------------------------------
-
-history=''          # set once it is there
 
 # Repositories, their dimension, facts of all days but the last, staged answers of the last one
 create_history() {
