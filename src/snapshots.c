@@ -70,9 +70,10 @@ static SpiStep publish_step = {
 	.expected = SPI_OK_INSERT
 };
 
-/* Size of the head of the board, when the day is the newest published one; ten times the view's leaves room for exclusions */
+/* Sizes of the boards, when the day is the newest published one; ten times the first view's leaves room for exclusions */
 static SpiStep board_size_step = {
-	.sql = "SELECT 10 * coalesce((SELECT s.value::bigint FROM flowlens.settings s WHERE s.name = 'leaderboard_size'), 100) "
+	.sql = "SELECT 10 * coalesce((SELECT s.value::bigint FROM flowlens.settings s WHERE s.name = 'leaderboard_size'), 100),"
+	"       coalesce((SELECT s.value::bigint FROM flowlens.settings s WHERE s.name = 'language_board_size'), 50) "
 	"WHERE $1 >= (SELECT max(d.day) FROM flowlens.pipeline_days d WHERE d.published_at IS NOT NULL)",
 	.nargs = 1,
 	.argtypes = {DATEOID},
@@ -85,9 +86,9 @@ static SpiStep clear_board_step = {
 };
 
 static SpiStep fill_board_step = {
-	.sql = "INSERT INTO flowlens.leaderboard_current (rank_overall, rank_in_language, github_id, snapshot_date, stars, "
+	.sql = "INSERT INTO flowlens.leaderboard_current (rank_overall, rank_in_language, github_id, language_key, snapshot_date, stars, "
 	"star_velocity, activity_score, momentum_score, growth_score, observed_at, is_stale) "
-	"SELECT f.rank_overall, f.rank_in_language, f.github_id, f.snapshot_date, f.stars, "
+	"SELECT f.rank_overall, f.rank_in_language, f.github_id, f.language_key, f.snapshot_date, f.stars, "
 	"f.star_velocity, f.activity_score, f.momentum_score, f.growth_score, f.observed_at, f.is_stale "
 	"FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = $1 AND f.github_id = ANY ($2)",
 	.nargs = 2,
@@ -170,17 +171,18 @@ apply_trender(SnapshotDay *day)
 	}
 }
 
-/* Returns the ids of the best ranked rows, in any order */
+/* Returns the ids of the rows that are best overall or in their language, in any order */
 static Datum
-best_ids(const SnapshotDay *day, const SnapshotRank *ranks, int64 size)
+best_ids(const SnapshotDay *day, const SnapshotRank *ranks, int64 size, int64 language_size)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * Max(Min(size, day->count), 1));
+	int64		most = Min(Max(size, 0) + Max(language_size, 0) * day->language_count, day->count);
+	Datum	   *ids = palloc(sizeof(Datum) * Max(most, 1));
 	int			count = 0;
 	int64		i;
 
-	for (i = 0; i < day->count; i++)
+	for (i = 0; i < day->count && count < most; i++)
 	{
-		if (ranks[i].overall <= size)
+		if (ranks[i].overall <= size || ranks[i].in_language <= language_size)
 			ids[count++] = Int64GetDatum(day->keys[i].github_id);
 	}
 	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
@@ -195,9 +197,10 @@ write_board(const SnapshotDay *day, const SnapshotRank *ranks)
 	values[0] = DateADTGetDatum(day->day);
 	if (spi_step_run(&board_size_step, values, NULL) == 0)
 		return;
-	values[1] = best_ids(day, ranks, spi_result_int64(1));
+	values[1] = best_ids(day, ranks, spi_result_int64(1), spi_result_int64(2));
 	spi_step_run(&clear_board_step, NULL, NULL);
 	spi_step_run(&fill_board_step, values, NULL);
+	spi_run("ANALYZE flowlens.leaderboard_current", SPI_OK_UTILITY);
 }
 
 /* Notes that a day is published and rewrites the head of the board */

@@ -91,8 +91,9 @@ $node->safe_psql('whole', q{
 	INSERT INTO flowlens.dim_repositories (github_id, repo_full_name, language, valid_from) VALUES
 		(1, 'vercel/next', 'Go', '2026-01-01+00'), (2, 'vercel-labs/ai', 'Go', '2026-01-01+00'),
 		(3, 'vercelfan/site', 'Go', '2026-01-01+00');
-	INSERT INTO flowlens.leaderboard_current (rank_overall, rank_in_language, github_id, snapshot_date, stars, observed_at, is_stale)
-	SELECT n, n, n, '2026-01-01', 5, '2026-01-01+00', false FROM generate_series(1, 3) n;
+	INSERT INTO flowlens.leaderboard_current (rank_overall, rank_in_language, github_id, language_key, snapshot_date, stars, observed_at, is_stale)
+	SELECT n, n, n, l.language_key, '2026-01-01', 5, '2026-01-01+00', false
+	FROM generate_series(1, 3) n, flowlens.dim_languages l WHERE l.language_name = 'Go';
 	INSERT INTO flowlens.pipeline_days (day, published_at) VALUES ('2026-01-01', '2026-01-01+00');
 	INSERT INTO flowlens.fact_repo_snapshots (repo_key, language_key, github_id, snapshot_date, stars, rank_overall,
 		rank_in_language, observed_at, model, model_version)

@@ -116,6 +116,7 @@ CREATE TABLE IF NOT EXISTS flowlens.leaderboard_current (
     rank_overall integer NOT NULL,
     rank_in_language integer NOT NULL,
     github_id bigint NOT NULL,
+    language_key bigint,
     snapshot_date date NOT NULL,
     stars bigint NOT NULL,
     star_velocity double precision,
@@ -126,8 +127,9 @@ CREATE TABLE IF NOT EXISTS flowlens.leaderboard_current (
     is_stale boolean NOT NULL,
     PRIMARY KEY (rank_overall)
 );
+CREATE INDEX IF NOT EXISTS idx_leaderboard_language ON flowlens.leaderboard_current (language_key, rank_in_language);
 COMMENT ON TABLE flowlens.leaderboard_current IS
-'The head of the newest published day, rewritten when a day is published: the current board is read from it, whatever the history holds.';
+'The heads of the newest published day, overall and of each language, rewritten when a day is published: the current boards are read from it, whatever the history holds.';
 
 CREATE TABLE IF NOT EXISTS flowlens.fact_render_usage (
     usage_key bigserial,

@@ -65,29 +65,24 @@ CREATE OR REPLACE VIEW flowlens.analytics_language_rankings AS
 SELECT
     dl.language_name,
     dr.repo_full_name,
-    f.stars,
-    f.momentum_score,
-    f.rank_in_language,
+    b.stars,
+    b.momentum_score,
+    b.rank_in_language,
     (dr.render_category IS NOT NULL OR dr.language = 'render') AS uses_render,
     dr.repo_url,
     dr.description,
     dr.readme_content,
     dr.render_category,
-    f.star_velocity,
-    f.snapshot_date,
-    f.github_id
+    b.star_velocity,
+    b.snapshot_date,
+    b.github_id
 FROM flowlens.dim_languages dl
-CROSS JOIN LATERAL (
-    SELECT s.*
-    FROM flowlens.fact_repo_snapshots s
-    WHERE s.snapshot_date = (SELECT max(d.day) FROM flowlens.pipeline_days d WHERE d.published_at IS NOT NULL)
-      AND s.language_key = dl.language_key
-      AND s.rank_in_language <= (SELECT t.value::integer FROM flowlens.settings t WHERE t.name = 'language_board_size')
-) f
-JOIN flowlens.dim_repositories dr ON dr.github_id = f.github_id AND dr.is_current
-WHERE NOT dr.is_deleted
+JOIN flowlens.leaderboard_current b ON b.language_key = dl.language_key
+JOIN flowlens.dim_repositories dr ON dr.github_id = b.github_id AND dr.is_current
+WHERE b.rank_in_language <= (SELECT t.value::integer FROM flowlens.settings t WHERE t.name = 'language_board_size')
+  AND NOT dr.is_deleted
   AND NOT dr.repo_full_name LIKE ANY (ARRAY(SELECT x.pattern FROM flowlens.leaderboard_exclusions x))
-ORDER BY dl.language_name, f.rank_in_language;
+ORDER BY dl.language_name, b.rank_in_language;
 COMMENT ON VIEW flowlens.analytics_language_rankings IS
 'Best repositories of each language on the newest published day ("language_board_size" per language).';
 
