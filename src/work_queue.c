@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "executor/instrument.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -41,7 +42,8 @@
 #define BACKOFF_LONGEST INT64CONST(3600000000)	/* 1 h */
 
 /* A scan from the oldest entry is dear when many dead ones lie in front */
-#define DEAR_SCAN_MS 1.0
+#define DEAR_SCAN_BLOCKS 1000
+#define BLOCKS_PER_ROW 20
 #define DEAR_SCAN_SHARE 20
 
 #define QUEUE_SLOTS 8
@@ -56,6 +58,7 @@ typedef struct QueueSlot
 	TimestampTz oldest;			/* ready_at of the first row found last time */
 	TimestampTz scanned_at;		/* when the last full scan ended */
 	double		scan_ms;		/* what it took */
+	bool		is_dear;		/* it read many blocks beside those of its rows */
 } QueueSlot;
 
 static int	max_attempts = DEFAULT_MAX_ATTEMPTS;
@@ -245,7 +248,7 @@ run_flag_plan(SPIPlanPtr plan, Datum *values)
 static bool
 full_scan_due(QueueSlot *slot, TimestampTz now)
 {
-	if (slot->oldest == DT_NOBEGIN || slot->scan_ms < DEAR_SCAN_MS)
+	if (slot->oldest == DT_NOBEGIN || !slot->is_dear)
 		return true;
 	return now - slot->scanned_at >= (TimestampTz) (slot->scan_ms * 1000.0 * DEAR_SCAN_SHARE);
 }
@@ -264,6 +267,7 @@ claim_rows(QueueSlot *slot, int32 batch, TimestampTz now, TimestampTz until)
 	bool		full = full_scan_due(slot, now);
 	instr_time	start;
 	instr_time	end;
+	int64		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
 	Datum		values[6];
 	uint64		count;
 
@@ -283,6 +287,9 @@ claim_rows(QueueSlot *slot, int32 batch, TimestampTz now, TimestampTz until)
 		/* a batch pays for its own rows; what is dear is what lies in front */
 		slot->scan_ms = Max(0.0, INSTR_TIME_GET_MILLISEC(end) - 0.03 * count);
 		slot->scanned_at = GetCurrentTimestamp();
+		/* blocks and not time, so that a busy machine does not pass for a long scan */
+		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - blocks;
+		slot->is_dear = blocks > DEAR_SCAN_BLOCKS + (int64) (BLOCKS_PER_ROW * count);
 	}
 	return count;
 }
