@@ -40,7 +40,9 @@ as_user() {
 pg_config_is_complete() {
     local bindir
     bindir=$("$1" --bindir 2>/dev/null) || return 1
-    [ -x "$bindir/postgres" ] && [ -x "$bindir/initdb" ] && [ -x "$bindir/psql" ] && [ -f "$("$1" --pgxs)" ]
+    # Debian's client package brings the PGXS makefile, only the development package brings the headers
+    [ -x "$bindir/postgres" ] && [ -x "$bindir/initdb" ] && [ -x "$bindir/psql" ] && [ -f "$("$1" --pgxs)" ] &&
+        [ -f "$("$1" --includedir-server)/postgres.h" ]
 }
 
 # Sets PG_CONFIG: the environment's, else the one in PATH, else the newest of Debian's; empty when there is none
