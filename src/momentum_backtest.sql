@@ -15,7 +15,7 @@ AS $ranking_quality$
     SELECT count(*),
            sum(r.gain / ln(r.place + 1::float8)) FILTER (WHERE r.place <= k)
                / nullif(sum(r.gain / ln(r.ideal_place + 1::float8)) FILTER (WHERE r.ideal_place <= k), 0),
-           count(*) FILTER (WHERE r.place <= k AND r.ideal_place <= k) / k::float8,
+           count(*) FILTER (WHERE r.place <= k AND r.ideal_place <= k) / nullif(k, 0)::float8,
            corr(r.score_rank, r.gain_rank)
     FROM ranked r
 $ranking_quality$;

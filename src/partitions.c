@@ -304,6 +304,10 @@ flowlens_ensure_partition(PG_FUNCTION_ARGS)
 	bool		created;
 
 	check_snapshot_date(day);
+	if (get_rel_name(parent) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", parent)));
 	SPI_connect();
 	created = ensure_partition(parent, day);
 	SPI_finish();

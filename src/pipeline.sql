@@ -86,6 +86,8 @@ BEGIN
         WHEN 'snapshots' THEN
             SELECT jsonb_build_object('rows_in', s.scored + s.stale, 'rows_out', s.scored + s.stale) || to_jsonb(s)
             INTO counts FROM flowlens.load_snapshots(day) s;
+        ELSE
+            RAISE EXCEPTION 'the pipeline has no step "%"', step USING ERRCODE = 'invalid_parameter_value';
     END CASE;
     RETURN counts;
 END

@@ -67,6 +67,9 @@ BEGIN
         INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at, group_key)
         SELECT requeue.queue, e.delivery_id, clock_timestamp(), e.received_at, e.github_id
         FROM flowlens.raw_github_events e WHERE e.delivery_id = requeue.id ORDER BY e.received_at DESC LIMIT 1;
+    ELSIF (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = requeue.queue AND NOT a.attisdropped
+           AND (a.attname, a.atttypid) IN (('id', 'uuid'::regtype), ('processed', 'boolean'::regtype))) < 2 THEN
+        RAISE EXCEPTION '"%" is not a queue', requeue.queue USING ERRCODE = 'wrong_object_type';
     ELSE
         EXECUTE format('UPDATE %s SET processed = false WHERE id = $1 AND processed', requeue.queue) USING requeue.id;
     END IF;
