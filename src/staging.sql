@@ -4,7 +4,9 @@
 -- see. So a row that a long transaction commits late is never skipped.
 
 CREATE FUNCTION flowlens.cursor_snapshot()
-RETURNS text LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+-- STABLE: it has to see the snapshot of the statement that reads; a VOLATILE function would take a newer one,
+-- and what was committed between the two would count as read
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
     -- a statement sees its own transaction, but what that transaction stores later must not count as read
     SELECT format('%s:%s:%s', least(pg_snapshot_xmin(s.snapshot), s.own), pg_snapshot_xmax(s.snapshot),
@@ -14,7 +16,7 @@ AS $$
     FROM (SELECT pg_current_snapshot() AS snapshot, pg_current_xact_id() AS own) s
 $$;
 COMMENT ON FUNCTION flowlens.cursor_snapshot() IS
-'The current snapshot as text, without the current transaction: what a staging run may count as read.';
+'The snapshot of the calling statement as text, without the current transaction: what a statement that stages may count as read.';
 -- takes a transaction number: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.cursor_snapshot() FROM PUBLIC;
 
