@@ -12,6 +12,7 @@ RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_ca
 AS $$
 DECLARE
     pending date;
+    known_changes bigint;
     counts record;
 BEGIN
     IF as_of IS NULL THEN
@@ -21,8 +22,8 @@ BEGIN
     inserted := 0;
     versioned := 0;
     unchanged := 0;
-    FOR pending IN
-        SELECT d.day FROM flowlens.pipeline_days d
+    FOR pending, known_changes IN
+        SELECT d.day, d.changes FROM flowlens.pipeline_days d
         WHERE d.dimensions_pending AND (d.day::timestamp AT TIME ZONE 'UTC') <= as_of
         ORDER BY d.day
     LOOP
@@ -35,9 +36,9 @@ BEGIN
         inserted := inserted + counts.inserted;
         versioned := versioned + counts.versioned;
         unchanged := unchanged + counts.unchanged;
-        -- answers of the day that lie behind as_of wait for a later call
+        -- what was added meanwhile, and answers of the day that lie behind as_of, wait for a later call
         UPDATE flowlens.pipeline_days d SET dimensions_pending = false
-        WHERE d.day = pending
+        WHERE d.day = pending AND d.changes = known_changes
           AND NOT EXISTS (SELECT 1 FROM flowlens.stg_repos_validated s WHERE s.observed_on = pending AND s.effective_at > as_of);
     END LOOP;
 END

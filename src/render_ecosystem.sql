@@ -82,7 +82,8 @@ BEGIN
     WHERE s.github_id = store_render_enrichment.github_id
       AND s.observed_on = (SELECT max(n.observed_on) FROM flowlens.stg_repos_validated n WHERE n.github_id = store_render_enrichment.github_id)
     RETURNING s.observed_on INTO touched;
-    UPDATE flowlens.pipeline_days d SET dimensions_pending = true, snapshot_pending = true WHERE d.day = touched;
+    UPDATE flowlens.pipeline_days d SET dimensions_pending = true, snapshot_pending = true, changes = d.changes + 1
+    WHERE d.day = touched;
 END
 $$;
 COMMENT ON FUNCTION flowlens.store_render_enrichment(bigint, text[], text, boolean, text, timestamptz) IS

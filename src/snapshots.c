@@ -47,7 +47,8 @@ static SpiStep frame_step = {
 	.sql = "SELECT (SELECT max(d.day) FROM flowlens.pipeline_days d"
 	"        WHERE d.published_at IS NOT NULL AND d.day < $1 AND d.day >= $1 - 30),"
 	"       ($1 + 1)::timestamp AT TIME ZONE 'UTC'"
-	"       - coalesce((SELECT s.value::interval FROM flowlens.settings s WHERE s.name = 'stale_after'), interval '48 hours')",
+	"       - coalesce((SELECT s.value::interval FROM flowlens.settings s WHERE s.name = 'stale_after'), interval '48 hours'),"
+	"       coalesce((SELECT d.changes FROM flowlens.pipeline_days d WHERE d.day = $1), 0)",
 	.nargs = 1,
 	.argtypes = {DATEOID},
 	.expected = SPI_OK_SELECT
@@ -63,10 +64,10 @@ static SpiStep render_step = {
 static SpiStep publish_step = {
 	.sql = "INSERT INTO flowlens.pipeline_days AS d (day, published_at, model, model_version, scored, stale) "
 	"VALUES ($1, clock_timestamp(), $2, $3, $4, $5) "
-	"ON CONFLICT (day) DO UPDATE SET snapshot_pending = d.dimensions_pending, published_at = excluded.published_at, "
+	"ON CONFLICT (day) DO UPDATE SET snapshot_pending = d.dimensions_pending OR d.changes <> $6, published_at = excluded.published_at, "
 	"model = excluded.model, model_version = excluded.model_version, scored = excluded.scored, stale = excluded.stale",
-	.nargs = 5,
-	.argtypes = {DATEOID, TEXTOID, INT2OID, INT8OID, INT8OID},
+	.nargs = 6,
+	.argtypes = {DATEOID, TEXTOID, INT2OID, INT8OID, INT8OID, INT8OID},
 	.expected = SPI_OK_INSERT
 };
 
@@ -136,7 +137,7 @@ is_unchanged(SnapshotDay *day)
 	return true;
 }
 
-/* Finds the last published day and the time from which observations are too old */
+/* Finds the last published day, the time from which observations are too old, and how often the day was changed so far */
 static void
 frame_day(SnapshotDay *day)
 {
@@ -152,6 +153,7 @@ frame_day(SnapshotDay *day)
 	day->predecessor = isnull ? 0 : DatumGetDateADT(value);
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	day->stale_before = DatumGetTimestampTz(value);
+	day->changes = spi_result_int64(3);
 }
 
 /* Replaces the rank keys by the scores of the trender model, which needs the most stars of each group */
@@ -207,13 +209,14 @@ write_board(const SnapshotDay *day, const SnapshotRank *ranks)
 static void
 publish_day(const SnapshotDay *day, const SnapshotRank *ranks)
 {
-	Datum		values[5];
+	Datum		values[6];
 
 	values[0] = DateADTGetDatum(day->day);
 	values[1] = CStringGetTextDatum(day->model.name);
 	values[2] = Int16GetDatum(day->model.version);
 	values[3] = Int64GetDatum(day->scored);
 	values[4] = Int64GetDatum(day->stale);
+	values[5] = Int64GetDatum(day->changes);
 	spi_step_run(&publish_step, values, NULL);
 	spi_step_run(&render_step, values, NULL);
 	write_board(day, ranks);

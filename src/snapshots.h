@@ -76,6 +76,7 @@ typedef struct SnapshotDay
 	bool		has_predecessor;
 	TimestampTz day_end;		/* first instant of the next day */
 	TimestampTz stale_before;	/* an observation older than this leaves the board */
+	int64		changes;		/* of the day, when its loading began: pipeline_days.changes */
 	SnapshotModel model;
 
 	HTAB	   *language_numbers;

@@ -37,18 +37,17 @@ REVOKE ALL ON FUNCTION flowlens.staging_cursor(text) FROM PUBLIC;
 CREATE FUNCTION flowlens.mark_days(days date[])
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
-    INSERT INTO flowlens.pipeline_days AS d (day, dimensions_pending, snapshot_pending)
-    SELECT DISTINCT t.day, true, true FROM unnest(days) t (day)
-    ON CONFLICT (day) DO UPDATE SET dimensions_pending = true, snapshot_pending = true
-    WHERE NOT (d.dimensions_pending AND d.snapshot_pending);
+    INSERT INTO flowlens.pipeline_days AS d (day, dimensions_pending, snapshot_pending, changes)
+    SELECT DISTINCT t.day, true, true, 1 FROM unnest(days) t (day)
+    ON CONFLICT (day) DO UPDATE SET dimensions_pending = true, snapshot_pending = true, changes = d.changes + 1;
     -- what came late for an old day changes the days after it: their versions follow from its own,
     -- and a score looks 30 days back
     UPDATE flowlens.pipeline_days d
     SET dimensions_pending = true,
-        snapshot_pending = d.snapshot_pending OR d.published_at IS NOT NULL AND d.day <= late.last_day + 30
+        snapshot_pending = d.snapshot_pending OR d.published_at IS NOT NULL AND d.day <= late.last_day + 30,
+        changes = d.changes + 1
     FROM (SELECT min(t.day) AS first_day, max(t.day) AS last_day FROM unnest(days) t (day)) late
-    WHERE d.day > late.first_day
-      AND NOT (d.dimensions_pending AND (d.snapshot_pending OR d.published_at IS NULL OR d.day > late.last_day + 30));
+    WHERE d.day > late.first_day AND d.day <> ALL (days);
 $$;
 COMMENT ON FUNCTION flowlens.mark_days(date[]) IS
 'Marks UTC days whose staged answers changed: their dimensions and facts are to be loaded, the days after them have their versions checked again, and published days whose 30-day window reaches back to them are scored again.';
@@ -259,7 +258,7 @@ BEGIN
         RETURNING s.observed_on
     )
     SELECT array_agg(DISTINCT u.observed_on) INTO days FROM updated u;
-    UPDATE flowlens.pipeline_days d SET dimensions_pending = true WHERE d.day = ANY (days) AND NOT d.dimensions_pending;
+    UPDATE flowlens.pipeline_days d SET dimensions_pending = true, changes = d.changes + 1 WHERE d.day = ANY (days);
     RETURN cardinality(changed);
 END
 $$;

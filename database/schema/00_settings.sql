@@ -113,7 +113,10 @@ CREATE TABLE IF NOT EXISTS flowlens.pipeline_days (
     model_version smallint,
     scored bigint,
     stale bigint,
+    changes bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (day)
 );
+COMMENT ON COLUMN flowlens.pipeline_days.changes IS
+'Grows whenever a flag is raised: a load takes its flag down only when nothing was added since it began.';
 COMMENT ON TABLE flowlens.pipeline_days IS
 'State of each UTC day: what still has to be loaded, and when its facts were published. Views show the newest published day.';
