@@ -45,6 +45,15 @@ SELECT * FROM versions WHERE github_id = 6;
 -- as of any time: from its first instant to the one before the next
 SELECT at, (flowlens.repo_as_of(6, at)).description
 FROM unnest(ARRAY['2024-03-10 09:59:59.999999', '2024-03-10 10:00', '2024-03-12 09:59:59.999999', '2024-03-12 10:00', '2030-01-01']::timestamptz[]) at;
+-- "as_of" means the same instant whatever the session's DateStyle and TimeZone; IST is also the name of another zone
+SELECT store(7, '2024-03-16 01:00'), store(8, '2024-03-16 06:00');
+SELECT staged FROM flowlens.store_in_staging();
+SET DateStyle = 'SQL, DMY';
+SET TimeZone = 'Asia/Kolkata';
+SELECT inserted, versioned FROM flowlens.load_dimensions('2024-03-16 04:30:00+00');
+RESET DateStyle;
+SET TimeZone = 'UTC';
+SELECT dimensions_pending FROM flowlens.pipeline_days WHERE day = '2024-03-16';
 -- absence closes nothing
 SELECT count(*) AS open FROM flowlens.dim_repositories WHERE is_current;
 SELECT flowlens.load_dimensions(NULL);

@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -60,7 +61,8 @@ Datum
 flowlens_load_dimensions_of_day(PG_FUNCTION_ARGS)
 {
 	DateADT		day = PG_GETARG_DATEADT(0);
-	char	   *as_of = DatumGetCString(DirectFunctionCall1(timestamptz_out, PG_GETARG_DATUM(1)));
+	/* ISO 8601 with an offset in numbers, whatever the session's DateStyle: abbreviations of zones are ambiguous */
+	char	   *as_of = JsonEncodeDateTime(NULL, PG_GETARG_DATUM(1), TIMESTAMPTZOID, NULL);
 	Scd2Counts	counts = {0};
 	TupleDesc	tupdesc;
 	Datum		values[3];
