@@ -23,6 +23,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/snapshots.sql \
 	src/workflow_trace.sql \
 	src/pipeline.sql \
+	src/retention.sql \
 	src/work_queue.sql \
 	src/webhook.sql \
 	src/pull_request.sql \

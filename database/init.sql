@@ -11,6 +11,7 @@
 \ir schema/04_views.sql
 \ir schema/05_workflow_traces.sql
 \ir schema/06_flowlens.sql
+\ir schema/07_retention.sql
 
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')) AS tables, count(*) FILTER (WHERE relkind = 'v') AS views
 FROM pg_class

@@ -11,7 +11,7 @@ WHERE p.pronamespace = 'flowlens'::regnamespace AND l.lanname IN ('sql', 'plpgsq
 ORDER BY 1::text;
 SELECT p.oid::regprocedure AS not_pinned FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.pronamespace = 'flowlens'::regnamespace AND l.lanname = 'c' AND p.provolatile = 'v' AND p.proconfig IS NULL
-  AND p.proname NOT IN ('backend_is_running', 'hold_lock', 'mark_unprocessed')    -- run no SQL
+  AND p.proname NOT IN ('backend_is_running', 'hold_lock', 'mark_unprocessed', 'release_procedure_lock', 'try_procedure_lock')    -- run no SQL
   AND p.proname !~ '^scd2_'    -- qualify every name, and leave the caller's path to the caller's triggers
 ORDER BY 1::text;
 SELECT p.oid::regprocedure AS sets_no_path FROM pg_proc p

@@ -4,8 +4,9 @@
  *
  * A partition is built beside its parent and then attached, because ATTACH
  * PARTITION lets readers and writers of the parent go on, which CREATE TABLE
- * ... PARTITION OF does not.  Rows of its range that waited in the default
- * partition move into it.  Its range is one policy interval (day, week or
+ * ... PARTITION OF does not.  Storing never creates one: a row whose day has
+ * none waits in the default partition, and moves when the partition is made by
+ * somebody who is about to commit.  Its range is one policy interval (day, week or
  * month) around the day, cut where an existing partition begins or ends, so
  * that a changed interval affects future partitions only.
  */
@@ -23,6 +24,7 @@
 #include "partitioning/partdesc.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
@@ -246,51 +248,98 @@ describe_partition(Relation parent, DateADT day, const PartitionGap *gap, NewPar
 	new->holds_answers = strncmp(parent_name, "raw_", 4) == 0;
 }
 
-/* Creates a partition and attaches it last; nobody has its parent open in this session */
-static void
+/*
+ * Moves rows out of the default partition; returns how many
+ *
+ * Nobody else may write there until the new partition is attached, because a
+ * row of its range would make that fail.
+ */
+static uint64
+move_rows(const NewPartition *new)
+{
+	spi_run(psprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", new->default_partition), SPI_OK_UTILITY);
+	return spi_run(psprintf("WITH moved AS (DELETE FROM ONLY %s WHERE %s >= %s AND %s < %s RETURNING %s) "
+							"INSERT INTO %s (%s) SELECT %s FROM moved",
+							new->default_partition, new->key_column, new->lower, new->key_column, new->upper,
+							new->columns, new->partition, new->columns, new->columns),
+				   SPI_OK_INSERT);
+}
+
+/* Creates a partition and attaches it last; returns how many rows moved into it */
+static uint64
 create_partition(const NewPartition *new)
 {
+	uint64		moved = 0;
+
 	spi_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED "
 					 "INCLUDING STORAGE INCLUDING COMPRESSION)", new->partition, new->parent),
 			SPI_OK_UTILITY);
 	if (new->holds_answers)
 		spi_run(psprintf("ALTER TABLE %s SET (toast_tuple_target = 4080)", new->partition), SPI_OK_UTILITY);
 	if (new->default_partition != NULL)
-		spi_run(psprintf("WITH moved AS (DELETE FROM %s WHERE %s >= %s AND %s < %s RETURNING %s) "
-						 "INSERT INTO %s (%s) SELECT %s FROM moved",
-						 new->default_partition, new->key_column, new->lower, new->key_column, new->upper,
-						 new->columns, new->partition, new->columns, new->columns),
-				SPI_OK_INSERT);
+		moved = move_rows(new);
 	spi_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
 					 new->parent, new->partition, new->lower, new->upper), SPI_OK_UTILITY);
+	return moved;
 }
 
 /*
- * Makes sure that a table has a partition for a day; returns whether it made one
+ * Makes a partition for a day unless there is one; returns whether it made one
  *
  * Of two sessions that need the same new partition, the second waits for the
- * first to commit.  The caller has done SPI_connect().
+ * first to commit.
  */
-bool
-ensure_partition(Oid parent, DateADT day)
+static bool
+make_partition(Oid parent, DateADT day, uint64 *moved)
 {
 	Relation	relation;
 	PartitionGap gap;
 	NewPartition new;
 	bool		single_day;
 
+	*moved = 0;
 	if (OidIsValid(partition_of_day(parent, day, &single_day)))
 		return false;
 	flowlens_lock(FLOWLENS_LOCK_PARTITION, parent);
+	AcceptInvalidationMessages();
 	relation = table_open(parent, AccessShareLock);
 	gap = find_gap(relation, day);
 	if (!OidIsValid(gap.partition))
 		describe_partition(relation, day, &gap, &new);
 	/* DDL refuses a table that this session has open */
 	table_close(relation, NoLock);
-	if (!OidIsValid(gap.partition))
-		create_partition(&new);
-	return !OidIsValid(gap.partition);
+	if (OidIsValid(gap.partition))
+		return false;
+	*moved = create_partition(&new);
+	return true;
+}
+
+/* Makes sure that a table has a partition for a day; returns whether it made one; the caller has done SPI_connect() */
+bool
+ensure_partition(Oid parent, DateADT day)
+{
+	uint64		moved;
+
+	return make_partition(parent, day, &moved);
+}
+
+/*
+ * Lets a row of a day be stored, with or without a partition
+ *
+ * Where there is none, nobody makes it until the transaction ends: the server
+ * refuses a row that is on its way to the default partition when the right one
+ * appears meanwhile.  Others may store such rows at the same time.
+ */
+void
+allow_default_partition(Oid parent, DateADT day)
+{
+	bool		single_day;
+
+	if (OidIsValid(partition_of_day(parent, day, &single_day)))
+		return;
+	flowlens_lock_shared(FLOWLENS_LOCK_PARTITION, parent);
+	/* we may have waited for the one who made it */
+	AcceptInvalidationMessages();
 }
 
 PG_FUNCTION_INFO_V1(flowlens_ensure_partition);
@@ -312,4 +361,21 @@ flowlens_ensure_partition(PG_FUNCTION_ARGS)
 	created = ensure_partition(parent, day);
 	SPI_finish();
 	PG_RETURN_BOOL(created);
+}
+
+PG_FUNCTION_INFO_V1(flowlens_move_from_default);
+
+/* SQL: makes a partition for a day unless there is one; returns how many rows moved into it */
+Datum
+flowlens_move_from_default(PG_FUNCTION_ARGS)
+{
+	Oid			parent = PG_GETARG_OID(0);
+	DateADT		day = PG_GETARG_DATEADT(1);
+	uint64		moved;
+
+	check_snapshot_date(day);
+	SPI_connect();
+	(void) make_partition(parent, day, &moved);
+	SPI_finish();
+	PG_RETURN_INT64((int64) moved);
 }

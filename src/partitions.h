@@ -12,6 +12,7 @@
 extern Oid	flowlens_relation(const char *name);
 extern Oid	partition_of_day(Oid parent, DateADT day, bool *single_day);
 extern bool ensure_partition(Oid parent, DateADT day);
+extern void allow_default_partition(Oid parent, DateADT day);
 extern char *day_literal(DateADT day, bool as_instant);
 extern char *partition_name(const char *parent_name, DateADT day);
 

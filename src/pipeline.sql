@@ -65,7 +65,7 @@ COMMENT ON FUNCTION flowlens.begin_pipeline_run() IS
 -- writes traces: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.begin_pipeline_run() FROM PUBLIC;
 
-CREATE FUNCTION flowlens.run_pipeline_step(step text, target date, day date)
+CREATE FUNCTION flowlens.run_pipeline_step(step text, target date, day date, table_name text DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
@@ -74,6 +74,9 @@ BEGIN
     CASE step
         WHEN 'partitions' THEN
             SELECT jsonb_build_object('rows_out', p.created) INTO counts FROM flowlens.maintain_partitions() p (created);
+        WHEN 'move' THEN
+            SELECT jsonb_build_object('rows_out', m.moved) INTO counts
+            FROM flowlens.drain_default_partition(format('flowlens.%I', table_name)::regclass, day) m (moved);
         WHEN 'webhooks' THEN
             SELECT jsonb_build_object('rows_in', w.processed + w.failed + w.ignored, 'rows_out', w.processed) || to_jsonb(w)
             INTO counts FROM flowlens.process_webhooks(10000) w;
@@ -92,10 +95,10 @@ BEGIN
     RETURN counts;
 END
 $$;
-COMMENT ON FUNCTION flowlens.run_pipeline_step(text, date, date) IS
-'Runs one step of the pipeline (partitions, webhooks, staging, dimensions, snapshots) and returns its counts. Part of run_pipeline().';
+COMMENT ON FUNCTION flowlens.run_pipeline_step(text, date, date, text) IS
+'Runs one step of the pipeline (partitions, move, webhooks, staging, dimensions, snapshots) and returns its counts. Part of run_pipeline().';
 -- writes all layers: the owner decides who may
-REVOKE ALL ON FUNCTION flowlens.run_pipeline_step(text, date, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION flowlens.run_pipeline_step(text, date, date, text) FROM PUBLIC;
 
 CREATE PROCEDURE flowlens.run_pipeline(snapshot_date date DEFAULT NULL)
 LANGUAGE plpgsql
@@ -133,7 +136,7 @@ BEGIN
         COMMIT;
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
         BEGIN
-            counts := flowlens.run_pipeline_step(step, target, step_day);
+            counts := flowlens.run_pipeline_step(step, target, step_day, nullif(split_part(task, ' ', 3), ''));
         EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
             GET STACKED DIAGNOSTICS failure = MESSAGE_TEXT, failure_state = RETURNED_SQLSTATE;
         END;
@@ -143,7 +146,10 @@ BEGIN
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
         IF failure IS NULL THEN
             RAISE NOTICE 'pipeline: % %', task, counts;
-            IF step = 'webhooks' AND (counts ->> 'rows_in')::bigint > 0 THEN
+            IF step = 'partitions' THEN
+                steps := ARRAY(SELECT format('move %s %s', to_char(d.day, 'YYYY-MM-DD'), c.relname)
+                               FROM flowlens.default_partition_days() d JOIN pg_class c ON c.oid = d.target ORDER BY c.relname, d.day) || steps;
+            ELSIF step = 'webhooks' AND (counts ->> 'rows_in')::bigint > 0 THEN
                 steps := array_prepend('webhooks', steps);    -- a batch at a time, until none is left
             ELSIF step = 'staging' THEN
                 processed := (counts ->> 'rows_in')::bigint;
@@ -162,7 +168,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE flowlens.run_pipeline(date) IS
-'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, webhooks, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error.';
+'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, rows of default partitions moved to their own, webhooks, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error.';
 -- writes all layers: the owner decides who may
 REVOKE ALL ON PROCEDURE flowlens.run_pipeline(date) FROM PUBLIC;
 

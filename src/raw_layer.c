@@ -3,8 +3,8 @@
  *		Stores what GitHub answered, as it came.
  *
  * Nothing is judged here: an answer without a usable id or name is stored too,
- * and staging puts it into the quarantine with its errors.  The partition of
- * the day is created first, for days in the past as well.
+ * and staging puts it into the quarantine with its errors.  A day without a
+ * partition is no obstacle: its rows wait in the default partition.
  */
 #include "postgres.h"
 
@@ -104,8 +104,7 @@ flowlens_store_raw_repos(PG_FUNCTION_ARGS)
 	values[2] = TimestampTzGetDatum(observed_at);
 
 	SPI_connect();
-	ensure_partition(flowlens_relation("raw_github_repos"), utc_day(observed_at));
-	ensure_partition(flowlens_relation("stg_repos_validated"), utc_day(observed_at));
+	allow_default_partition(flowlens_relation("raw_github_repos"), utc_day(observed_at));
 	stored = spi_step_run(&store_repos_step, values, nulls);
 	SPI_finish();
 	PG_RETURN_INT64((int64) stored);
@@ -129,7 +128,7 @@ store_metric(int64 github_id, text *metric_type, Jsonb *metric_data, TimestampTz
 	values[3] = TimestampTzGetDatum(observed_at);
 
 	SPI_connect();
-	ensure_partition(flowlens_relation("raw_repo_metrics"), utc_day(observed_at));
+	allow_default_partition(flowlens_relation("raw_repo_metrics"), utc_day(observed_at));
 	spi_step_run(&store_metrics_step, values, NULL);
 	SPI_finish();
 }

@@ -10,7 +10,7 @@
 typedef enum FlowlensLock
 {
 	FLOWLENS_LOCK_INSTALL = 1,	/* install() and uninstall() */
-	FLOWLENS_LOCK_PARTITION,	/* creating a partition; object = parent's OID */
+	FLOWLENS_LOCK_PARTITION,	/* creating a partition, or sharing: writing without one; object = parent's OID */
 	FLOWLENS_LOCK_STAGING,		/* store_in_staging(), retry_rejected() */
 	FLOWLENS_LOCK_DIMENSIONS,	/* load_dimensions() */
 	FLOWLENS_LOCK_SNAPSHOTS,	/* load_snapshots() */
@@ -20,6 +20,7 @@ typedef enum FlowlensLock
 } FlowlensLock;
 
 extern void flowlens_lock(FlowlensLock kind, uint32 object);
+extern void flowlens_lock_shared(FlowlensLock kind, uint32 object);
 extern bool flowlens_try_lock(FlowlensLock kind, uint32 object);
 
 #endif							/* FLOWLENS_UTIL_LOCK_H */

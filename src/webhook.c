@@ -22,6 +22,8 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
+#include "partitions.h"
+#include "util_days.h"
 #include "util_spi.h"
 #include "webhook.h"
 #include "work_queue.h"
@@ -299,6 +301,7 @@ store_delivery(Datum event, Datum delivery_id, TimestampTz received_at, bytea *b
 	values[6] = PointerGetDatum(bytes);
 	values[7] = body.error == NULL ? (Datum) 0 : CStringGetTextDatum(body.error);
 	values[8] = TimestampTzGetDatum(GetCurrentTimestamp());
+	allow_default_partition(flowlens_relation("raw_github_events"), utc_day(received_at));
 	if (body.action == NULL)
 		nulls[3] = 'n';
 	if (body.github_id == 0)

@@ -67,7 +67,9 @@ INSERT INTO flowlens.retention_policies (table_name, keep, partition_interval, t
     ('fact_repo_snapshots', '30 days', '1 day', 'snapshot_date', 'scored days'),
     ('fact_render_usage', '30 days', '1 day', 'snapshot_date', 'services per repository and day'),
     ('fact_workflow_runs', '30 days', NULL, 'started_at', 'traces of runs'),
-    ('raw_github_events', '7 days', '1 day', 'received_at', 'webhook deliveries')
+    ('raw_github_events', '7 days', '1 day', 'received_at', 'webhook deliveries'),
+    ('dim_repositories', '30 days', NULL, 'valid_to', 'closed versions that no fact needs'),
+    ('agg_repo_monthly', NULL, NULL, 'month', 'expired facts by month')
 ON CONFLICT (table_name) DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS flowlens.scd2_tracked_columns (
@@ -114,9 +116,11 @@ CREATE TABLE IF NOT EXISTS flowlens.pipeline_days (
     scored bigint,
     stale bigint,
     changes bigint NOT NULL DEFAULT 0,
+    expired_at timestamptz,
     PRIMARY KEY (day)
 );
 COMMENT ON COLUMN flowlens.pipeline_days.changes IS
 'Grows whenever a flag is raised: a load takes its flag down only when nothing was added since it began.';
 COMMENT ON TABLE flowlens.pipeline_days IS
 'State of each UTC day: what still has to be loaded, and when its facts were published. Views show the newest published day.';
+COMMENT ON COLUMN flowlens.pipeline_days.expired_at IS 'When retention found the facts of the day gone; they are in agg_repo_monthly.';
