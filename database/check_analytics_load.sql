@@ -90,6 +90,7 @@ FROM (
     SELECT 5, 'no rows in default partitions', (
         SELECT CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'flowlens_trender') THEN count(*) ELSE 0 END FROM (
             SELECT 1 FROM flowlens.raw_github_repos_default
+            UNION ALL SELECT 1 FROM flowlens.raw_github_events_default
             UNION ALL SELECT 1 FROM flowlens.raw_repo_metrics_default
             UNION ALL SELECT 1 FROM flowlens.stg_repos_validated_default
             UNION ALL SELECT 1 FROM flowlens.fact_repo_snapshots_default

@@ -7,7 +7,7 @@
 \set ON_ERROR_STOP on
 \ir lib/require_tables.sql
 
-SELECT to_regprocedure('flowlens.apply_retention()') IS NOT NULL AS extension_does_it \gset
+SELECT to_regprocedure('flowlens.apply_retention(timestamptz)') IS NOT NULL AS extension_does_it \gset
 \if :extension_does_it
 CALL flowlens.apply_retention();
 \echo 'retention applied by flowlens.apply_retention()'

@@ -13,7 +13,7 @@ FROM (
         CASE
             WHEN c.relname LIKE 'raw\_%' THEN '1 raw'
             WHEN c.relname LIKE 'stg\_%' THEN '2 staging'
-            WHEN c.relname ~ '^(dim|fact|leaderboard_current)' THEN '3 analytics'
+            WHEN c.relname ~ '^(dim_|fact_|agg_|leaderboard_current)' THEN '3 analytics'
             WHEN c.relname IN ('repositories', 'pull_requests', 'pipeline_runs', 'insights', 'deployments',
                 'workflow_run_attempts') THEN '4 flowlens'
             ELSE '5 settings and state'

@@ -175,6 +175,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION flowlens.add_counts(jsonb, jsonb) IS 'Adds the numbers of two objects, key by key.';
 
+CREATE FUNCTION flowlens.retention_counts_text(counts jsonb)
+RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+    SELECT coalesce(string_agg(CASE n.key WHEN 'bytes_freed' THEN pg_size_pretty(n.value::bigint) || ' freed'
+                                          ELSE format('%s %s', n.value, replace(n.key, '_', ' ')) END, ', ' ORDER BY n.key DESC), 'nothing to do')
+    FROM jsonb_each_text(counts) n
+    WHERE n.value <> '0'
+$$;
+COMMENT ON FUNCTION flowlens.retention_counts_text(jsonb) IS 'The counts of a retention task in words, for notices.';
+
 CREATE FUNCTION flowlens.finish_retention_task(run_id varchar(50), task text, counts jsonb, cutoff timestamptz, failure text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
@@ -243,7 +253,7 @@ BEGIN
         IF task IS DISTINCT FROM item.table_name THEN
             IF task IS NOT NULL THEN
                 PERFORM flowlens.finish_retention_task(run_id, task, counts, task_cutoff, task_failure);
-                RAISE NOTICE 'retention: % %', task, counts;
+                RAISE NOTICE 'retention: %: %', task, flowlens.retention_counts_text(counts);
             END IF;
             task := item.table_name;
             task_cutoff := item.cutoff;
@@ -290,7 +300,7 @@ BEGIN
             IF step.notice IS NOT NULL THEN
                 RAISE NOTICE 'retention: partition % of %: %', to_char(item.upper AT TIME ZONE 'UTC' - interval '1 day', 'YYYY-MM-DD'), task, step.notice;
             ELSIF clock_timestamp() > noticed_at + interval '2 seconds' THEN
-                RAISE NOTICE 'retention: % %', task, counts;
+                RAISE NOTICE 'retention: %: %', task, flowlens.retention_counts_text(counts);
                 noticed_at := clock_timestamp();
             END IF;
             EXIT WHEN place IS NULL;
@@ -305,7 +315,7 @@ BEGIN
 
     IF task IS NOT NULL THEN
         PERFORM flowlens.finish_retention_task(run_id, task, counts, task_cutoff, task_failure);
-        RAISE NOTICE 'retention: % %', task, counts;
+        RAISE NOTICE 'retention: %: %', task, flowlens.retention_counts_text(counts);
     END IF;
     PERFORM flowlens.finish_retention_run(run_id, first_failure);
     COMMIT;
