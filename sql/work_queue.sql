@@ -4,8 +4,8 @@ VALUES ('00000000-0000-0000-0000-0000000000aa', 10, 'shop', 'acme/shop', 'acme')
 CREATE FUNCTION pr(number integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5(number::text)::uuid $$;
 CREATE FUNCTION version(number integer) RETURNS bigint LANGUAGE sql AS $$ SELECT version FROM flowlens.work_queue WHERE id = pr(number) $$;
 CREATE VIEW waiting AS
-SELECT p.pr_number, p.processed, q.attempts, coalesce(q.leased, false) AS leased,
-       CASE WHEN q.ready_at = 'infinity' THEN 'dead' WHEN q.ready_at > clock_timestamp() THEN 'later' WHEN q.id IS NOT NULL THEN 'ready' END AS state
+SELECT p.pr_number, p.processed, q.attempts, coalesce(q.leased_until > clock_timestamp(), false) AS leased,
+       CASE WHEN q.ready_at = 'infinity' THEN 'dead' WHEN greatest(q.ready_at, q.leased_until) > clock_timestamp() THEN 'later' WHEN q.id IS NOT NULL THEN 'ready' END AS state
 FROM flowlens.pull_requests p LEFT JOIN flowlens.work_queue q ON q.queue = 'flowlens.pull_requests'::regclass AND q.id = p.id;
 
 -- a new row waits, even one that says it is processed
@@ -69,7 +69,7 @@ SELECT flowlens.ack('flowlens.pull_requests', pr(1), version(1)) AS third;
 
 -- errors: backoff, then a dead letter; a change revives it
 SET flowlens.queue_max_attempts = 2;
-UPDATE flowlens.work_queue SET ready_at = CASE WHEN id = pr(2) THEN '2023-01-01' ELSE '2024-01-01' END::timestamptz, attempts = 0, leased = false;
+UPDATE flowlens.work_queue SET ready_at = CASE WHEN id = pr(2) THEN '2023-01-01' ELSE '2024-01-01' END::timestamptz, attempts = 0, leased_until = NULL;
 SELECT flowlens.nack('flowlens.pull_requests', id, version, 'broken') FROM flowlens.claim('flowlens.pull_requests', 1);
 SELECT last_error, round(extract(epoch FROM ready_at - clock_timestamp())) AS seconds FROM flowlens.work_queue WHERE last_error IS NOT NULL;
 UPDATE flowlens.work_queue SET ready_at = '2023-01-01' WHERE last_error IS NOT NULL;
@@ -77,11 +77,11 @@ SELECT flowlens.nack('flowlens.pull_requests', id, version, 'broken again', '1 h
 SELECT dead FROM flowlens.queue_stats() WHERE queue = 'flowlens.pull_requests'::regclass;
 SELECT flowlens.requeue('flowlens.pull_requests');
 SELECT dead FROM flowlens.queue_stats() WHERE queue = 'flowlens.pull_requests'::regclass;
-UPDATE flowlens.work_queue SET ready_at = 'infinity', attempts = 2;
+UPDATE flowlens.work_queue SET ready_at = 'infinity', attempts = 2, leased_until = NULL;
 UPDATE flowlens.pull_requests SET title = 'fixed' WHERE NOT processed AND pr_number = 3;
 SELECT * FROM waiting ORDER BY pr_number;
 -- rows that kill their workers: claimed that often, never answered
-UPDATE flowlens.work_queue SET ready_at = '2024-01-01', attempts = 2, last_error = NULL;
+UPDATE flowlens.work_queue SET ready_at = '2024-01-01', attempts = 2, last_error = NULL, leased_until = NULL;
 SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 10);
 SELECT DISTINCT ready_at, last_error FROM flowlens.work_queue;
 RESET flowlens.queue_max_attempts;
@@ -91,7 +91,7 @@ SELECT flowlens.requeue('flowlens.pull_requests') > 0;
 UPDATE flowlens.work_queue SET ready_at = '2023-01-01' WHERE id = pr(3);
 SELECT flowlens.nack('flowlens.pull_requests', id, version, NULL, '0') FROM flowlens.claim('flowlens.pull_requests', 1);
 SELECT flowlens.nack('flowlens.pull_requests', id, version, 'x', '-1 second') FROM flowlens.claim('flowlens.pull_requests', 1, '1 hour');
-UPDATE flowlens.work_queue SET ready_at = '2024-01-01', leased = false;
+UPDATE flowlens.work_queue SET ready_at = '2024-01-01', leased_until = NULL;
 CREATE TEMP TABLE batch AS SELECT * FROM flowlens.claim('flowlens.pull_requests', 10);
 UPDATE flowlens.pull_requests SET title = 'moved' WHERE pr_number = 4;
 SELECT p.pr_number FROM flowlens.ack_batch('flowlens.pull_requests', (SELECT array_agg(id) FROM batch), (SELECT array_agg(version) FROM batch)) a (id)

@@ -56,4 +56,35 @@ extern int	no_such_variable
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/*
+ * The next three have names of their own: a macro named like the function
+ * would break the server's declaration of it in a header that comes later.
+ *
+ * Since 16 (upstream 19d8e2308bc5) an update says which indexes need entries:
+ * none, all, or those that only summarize.
+ */
+#if PG_VERSION_NUM < 160000
+#define TU_UpdateIndexes bool
+#define TU_None false
+#define insert_index_tuples(result, slot, estate, indexes) \
+	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL)
+#else
+#define insert_index_tuples(result, slot, estate, indexes) \
+	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL, (indexes) == TU_Summarizing)
+#endif
+
+/* Since 17 (upstream 509199587df7) getIdentitySequence() takes the relation instead of its OID */
+#if PG_VERSION_NUM < 170000
+#define identity_sequence(relation, column) getIdentitySequence(RelationGetRelid(relation), column, false)
+#else
+#define identity_sequence(relation, column) getIdentitySequence(relation, column, false)
+#endif
+
+/* Since 18 (upstream 0fbceae841cb) a scan can count its searches */
+#if PG_VERSION_NUM < 180000
+#define begin_index_scan(table, index, snapshot, nkeys) index_beginscan(table, index, snapshot, nkeys, 0)
+#else
+#define begin_index_scan(table, index, snapshot, nkeys) index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#endif
+
 #endif							/* FLOWLENS_COMPAT_H */

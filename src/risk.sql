@@ -22,6 +22,7 @@ BEGIN
         SELECT p.id
         FROM flowlens.work_queue q JOIN flowlens.pull_requests p ON p.id = q.id
         WHERE q.queue = 'flowlens.pull_requests'::regclass AND q.ready_at <= clock_timestamp()
+          AND (q.leased_until IS NULL OR q.leased_until <= clock_timestamp())
           AND q.enqueued_at <= clock_timestamp() - after
         ORDER BY q.ready_at LIMIT batch
         FOR UPDATE OF p SKIP LOCKED) t;

@@ -56,7 +56,7 @@ static SpiStep find_step = {
 };
 
 static SpiStep retry_step = {
-	.sql = "UPDATE flowlens.work_queue q SET ready_at = $2, attempts = 0, version = DEFAULT, leased = false, leased_version = NULL"
+	.sql = "UPDATE flowlens.work_queue q SET ready_at = $2, attempts = 0, version = DEFAULT, leased_until = NULL, leased_version = NULL"
 	" WHERE q.queue = 'flowlens.raw_github_events'::regclass AND q.id = $1",
 	.nargs = 2, .argtypes = {UUIDOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_UPDATE

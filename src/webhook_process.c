@@ -51,6 +51,7 @@ typedef struct RepositoryLock
 static SpiStep claim_step = {
 	.sql = "SELECT q.id, q.enqueued_at, q.group_key, q.attempts FROM flowlens.work_queue q"
 	" WHERE q.queue = 'flowlens.raw_github_events'::regclass AND q.ready_at <= $1"
+	" AND (q.leased_until IS NULL OR q.leased_until <= $1)"
 	" ORDER BY q.ready_at LIMIT $2 FOR UPDATE SKIP LOCKED",
 	.nargs = 2, .argtypes = {TIMESTAMPTZOID, INT4OID},
 	.expected = SPI_OK_SELECT
@@ -72,7 +73,8 @@ static SpiStep done_step = {
 };
 
 static SpiStep failed_step = {
-	.sql = "UPDATE flowlens.work_queue q SET attempts = f.attempts, ready_at = f.ready_at, last_error = f.error, version = DEFAULT"
+	.sql = "UPDATE flowlens.work_queue q SET attempts = f.attempts, ready_at = f.ready_at, last_error = f.error, version = DEFAULT,"
+	" leased_until = NULL, leased_version = NULL"
 	" FROM unnest($1, $2, $3, $4) AS f (id, attempts, ready_at, error)"
 	" WHERE q.queue = 'flowlens.raw_github_events'::regclass AND q.id = f.id",
 	.nargs = 4, .argtypes = {UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID},

@@ -1,22 +1,20 @@
 /*
  * work_queue.c
- *		Claiming, acknowledging and retrying what waits in flowlens.work_queue.
+ *		Claiming and giving back what waits in flowlens.work_queue.
  *
- * A claim is a lease: it moves the row's ready_at to the end of the lease, so
- * that work of a killed worker comes back without anybody cleaning up.  Every
- * claim and every change of the row behind it make a new version, drawn from
- * one sequence so that none comes twice, and ack() has to name it: a change during processing, or a second claim after the
- * lease ended, makes the earlier ack() return false.
+ * A claim is a lease: it writes the lease's end into leased_until, so that work
+ * of a killed worker comes back without anybody cleaning up.  That column is in
+ * no index, and pages are kept half empty, so that the new row version stays
+ * on its page and needs no index entries; the row keeps its place in the order
+ * (queue, ready_at), and other claims pass over it.
  *
- * Lock order: the row of the queue's table first, its work_queue row second,
- * as its triggers do.  ack() therefore sets "processed" before it removes the
- * work_queue row, and takes it back in the rare case that the version moved.
+ * Every claim and every change of the row behind it make a new version, drawn
+ * from one sequence so that none comes twice for a row, and ack() has to name
+ * it: a change during processing, or a second claim after the lease ended,
+ * makes the earlier ack() return false.
  */
 #include "postgres.h"
 
-#include <math.h>
-
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/instrument.h"
@@ -27,6 +25,7 @@
 #include "portability/instr_time.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -35,75 +34,71 @@
 #include "compat.h"
 #include "util_spi.h"
 #include "work_queue.h"
+#include "work_queue_internal.h"
 
 #define DEFAULT_MAX_ATTEMPTS 5
 #define MAX_BATCH 100000
 #define BACKOFF_FIRST INT64CONST(5000000)		/* 5 s, doubled by every attempt */
 #define BACKOFF_LONGEST INT64CONST(3600000000)	/* 1 h */
 
-/* A scan from the oldest entry is dear when many dead ones lie in front */
-#define DEAR_SCAN_BLOCKS 1000
-#define BLOCKS_PER_ROW 20
+/* A scan from the oldest entry is dear when many dead or leased ones lie in front */
+#define DEAR_SCAN_BLOCKS 100
+#define BLOCKS_PER_ROW 2
+#define ROWS_PASSED_PER_BLOCK 4
 #define DEAR_SCAN_SHARE 20
 
+/* A session remembers where the rows of its last claim are, up to this many */
+#define MAX_REMEMBERED 1000
+
 #define QUEUE_SLOTS 8
+
+/* Where a row was that this backend claimed */
+typedef struct RememberedRow
+{
+	pg_uuid_t	id;
+	ItemPointerData tid;
+} RememberedRow;
 
 /* What this backend knows about a queue */
 typedef struct QueueSlot
 {
 	Oid			queue;
-	char	   *table;			/* qualified name that the plans were made for */
-	SPIPlanPtr	mark;			/* sets "processed" of acknowledged rows */
-	SPIPlanPtr	unmark;			/* takes it back */
 	TimestampTz oldest;			/* ready_at of the first row found last time */
 	TimestampTz scanned_at;		/* when the last full scan ended */
 	double		scan_ms;		/* what it took */
-	bool		is_dear;		/* it read many blocks beside those of its rows */
+	bool		is_dear;		/* it read much beside its rows */
+	RememberedRow *remembered;	/* of the last claim, at most MAX_REMEMBERED */
+	int			remembered_count;
+	bool		is_sorted;		/* by id */
 } QueueSlot;
+
+/* One call of claim() */
+typedef struct Claim
+{
+	int32		batch;
+	TimestampTz now;
+	TimestampTz until;			/* end of the lease */
+	int64		version;		/* one for all its rows; 0: none drawn yet */
+	int64		count;			/* rows leased */
+	int64		passed;			/* rows that others have leased */
+	int64		blocks;			/* read on the way to the rows */
+} Claim;
 
 static int	max_attempts = DEFAULT_MAX_ATTEMPTS;
 static bool notify_enabled = false;
-static bool acknowledging = false;
 static QueueSlot queue_slots[QUEUE_SLOTS];
-
-static SpiStep claim_step = {
-	.sql = "WITH ready AS MATERIALIZED ("
-	" SELECT q.ctid AS tid, q.ready_at FROM flowlens.work_queue q"
-	" WHERE q.queue = $1 AND q.ready_at <= $2 AND q.ready_at >= $3"
-	" ORDER BY q.ready_at LIMIT $4 FOR UPDATE SKIP LOCKED"
-	"), leased AS ("
-	" UPDATE flowlens.work_queue q SET version = DEFAULT,"
-	"  attempts = q.attempts + (q.attempts < $6)::int,"
-	"  leased = q.attempts < $6, leased_version = NULL,"
-	"  ready_at = CASE WHEN q.attempts < $6 THEN $5 ELSE 'infinity'::timestamptz END,"
-	"  last_error = CASE WHEN q.attempts < $6 THEN q.last_error"
-	"   ELSE coalesce(q.last_error, 'the lease ended without an answer') END"
-	" WHERE q.ctid = ANY (ARRAY(SELECT tid FROM ready))"
-	" RETURNING q.id, q.version, q.attempts, q.ready_at, q.enqueued_at"
-	") SELECT l.id, l.version, l.attempts, l.ready_at = 'infinity'::timestamptz, (SELECT min(r.ready_at) FROM ready r)"
-	" FROM leased l ORDER BY l.enqueued_at, l.id",
-	.nargs = 6, .argtypes = {REGCLASSOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT4OID},
-	.expected = SPI_OK_SELECT
-};
-
-static SpiStep remove_step = {
-	.sql = "DELETE FROM flowlens.work_queue q USING unnest($2, $3) AS a (id, version)"
-	" WHERE q.queue = $1 AND q.id = a.id AND q.version = a.version RETURNING q.id",
-	.nargs = 3, .argtypes = {REGCLASSOID, UUIDARRAYOID, INT8ARRAYOID},
-	.expected = SPI_OK_DELETE_RETURNING
-};
 
 /* The row changed while it was leased: its new version can be claimed at once */
 static SpiStep release_step = {
-	.sql = "UPDATE flowlens.work_queue q SET ready_at = least(q.ready_at, $4), leased = false, leased_version = NULL, attempts = 0"
+	.sql = "UPDATE flowlens.work_queue q SET ready_at = least(q.ready_at, $4), leased_until = NULL, leased_version = NULL, attempts = 0"
 	" FROM unnest($2, $3) AS a (id, version)"
-	" WHERE q.queue = $1 AND q.id = a.id AND q.leased AND q.leased_version = a.version",
+	" WHERE q.queue = $1 AND q.id = a.id AND q.leased_version = a.version",
 	.nargs = 4, .argtypes = {REGCLASSOID, UUIDARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_UPDATE
 };
 
 static SpiStep retry_step = {
-	.sql = "UPDATE flowlens.work_queue q SET leased = false, leased_version = NULL, last_error = $4,"
+	.sql = "UPDATE flowlens.work_queue q SET leased_until = NULL, leased_version = NULL, last_error = $4,"
 	" ready_at = CASE WHEN q.attempts >= $6 THEN 'infinity'::timestamptz"
 	"  ELSE $5 + coalesce($7, least(interval '1 hour', interval '5 seconds' * power(2, least(greatest(q.attempts, 1) - 1, 20)))) END"
 	" WHERE q.queue = $1 AND q.id = $2 AND q.version = $3"
@@ -113,8 +108,8 @@ static SpiStep retry_step = {
 };
 
 /* Rejects a relation that is no queue; returns whether it has the column "processed" */
-static bool
-check_queue(Oid queue)
+bool
+work_queue_check(Oid queue)
 {
 	char	   *name = get_rel_name(queue);
 	bool		has_flag;
@@ -172,76 +167,12 @@ queue_slot(Oid queue)
 	}
 	slot = &queue_slots[next];
 	next = (next + 1) % QUEUE_SLOTS;
-	if (slot->mark != NULL)
-		SPI_freeplan(slot->mark);
-	if (slot->unmark != NULL)
-		SPI_freeplan(slot->unmark);
-	if (slot->table != NULL)
-		pfree(slot->table);
+	if (slot->remembered != NULL)
+		pfree(slot->remembered);
 	memset(slot, 0, sizeof(QueueSlot));
 	slot->queue = queue;
 	slot->oldest = DT_NOBEGIN;
 	return slot;
-}
-
-/* Prepares a statement for the backend's life */
-static SPIPlanPtr
-prepare_kept(const char *sql, int nargs, Oid *argtypes)
-{
-	SPIPlanPtr	plan = SPI_prepare(sql, nargs, argtypes);
-
-	if (plan == NULL || SPI_keepplan(plan) != 0)
-		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
-	return plan;
-}
-
-/* Makes sure that a slot's plans are for the table's present name */
-static void
-prepare_flag_plans(QueueSlot *slot)
-{
-	char	   *table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(slot->queue)),
-												   get_rel_name(slot->queue));
-	Oid			argtypes[] = {REGCLASSOID, UUIDARRAYOID, INT8ARRAYOID};
-
-	if (slot->table != NULL && strcmp(slot->table, table) == 0)
-		return;
-	if (slot->mark != NULL)
-		SPI_freeplan(slot->mark);
-	if (slot->unmark != NULL)
-		SPI_freeplan(slot->unmark);
-	if (slot->table != NULL)
-		pfree(slot->table);
-	memset(&slot->table, 0, offsetof(QueueSlot, oldest) - offsetof(QueueSlot, table));
-	slot->mark = prepare_kept(psprintf("UPDATE %s t SET processed = true"
-									   " FROM unnest($2, $3) AS a (id, version)"
-									   " JOIN flowlens.work_queue q ON q.queue = $1 AND q.id = a.id AND q.version = a.version"
-									   " WHERE t.id = a.id AND t.processed IS DISTINCT FROM true", table), 3, argtypes);
-	slot->unmark = prepare_kept(psprintf("UPDATE %s t SET processed = false"
-										 " WHERE t.id = ANY ($2) AND t.processed"
-										 " AND EXISTS (SELECT FROM flowlens.work_queue q WHERE q.queue = $1 AND q.id = t.id)",
-										 table), 2, argtypes);
-	slot->table = MemoryContextStrdup(TopMemoryContext, table);
-}
-
-/* Runs an UPDATE of the flag that its triggers leave alone; returns the number of rows */
-static uint64
-run_flag_plan(SPIPlanPtr plan, Datum *values)
-{
-	int			result = 0;
-
-	acknowledging = true;
-	PG_TRY();
-	{
-		result = SPI_execute_plan(plan, values, NULL, false, 0);
-	}
-	PG_FINALLY();
-	{
-		acknowledging = false;
-	}
-	PG_END_TRY();
-	if (result != SPI_OK_UPDATE)
-		elog(ERROR, "update of \"processed\" returned %s", SPI_result_code_string(result));
-	return SPI_processed;
 }
 
 /* Tells whether a scan from the oldest entry is due */
@@ -253,45 +184,172 @@ full_scan_due(QueueSlot *slot, TimestampTz now)
 	return now - slot->scanned_at >= (TimestampTz) (slot->scan_ms * 1000.0 * DEAR_SCAN_SHARE);
 }
 
+/* Writes the lease of the row that was found, or buries it when it was claimed too often */
+static TM_Result
+lease_row(RowWriter *writer, QueueColumns *columns, int64 version, TimestampTz until, int32 attempts)
+{
+	bool		dead = attempts > max_attempts;
+	Datum	   *values = writer->changed->tts_values;
+	bool	   *nulls = writer->changed->tts_isnull;
+
+	row_writer_copy(writer);
+	values[columns->version - 1] = Int64GetDatum(version);
+	nulls[columns->leased_version - 1] = true;
+	values[columns->leased_until - 1] = TimestampTzGetDatum(until);
+	nulls[columns->leased_until - 1] = dead;
+	if (!dead)
+		values[columns->attempts - 1] = Int32GetDatum(attempts);
+	else
+		values[columns->ready_at - 1] = TimestampTzGetDatum(DT_NOEND);
+	if (dead && nulls[columns->last_error - 1])
+	{
+		values[columns->last_error - 1] = CStringGetTextDatum("the lease ended without an answer");
+		nulls[columns->last_error - 1] = false;
+	}
+	return row_writer_update(writer, false);
+}
+
+/* Tells whether somebody has a lease on the row that was found */
+static bool
+is_leased(RowWriter *writer, QueueColumns *columns, TimestampTz now)
+{
+	bool		isnull;
+	Datum		until = slot_getattr(writer->row, columns->leased_until, &isnull);
+
+	return !isnull && DatumGetTimestampTz(until) > now;
+}
+
+/* Notes where a claimed row is, for its ack() */
+static void
+remember_row(QueueSlot *slot, Datum id, ItemPointer tid)
+{
+	RememberedRow *row;
+
+	if (slot->remembered_count == MAX_REMEMBERED)
+		return;
+	if (slot->remembered == NULL)
+		slot->remembered = MemoryContextAlloc(TopMemoryContext, MAX_REMEMBERED * sizeof(RememberedRow));
+	row = &slot->remembered[slot->remembered_count++];
+	row->id = *DatumGetUUIDP(id);
+	row->tid = *tid;
+	slot->is_sorted = false;
+}
+
+/* Compares two remembered rows by id */
+static int
+compare_remembered(const void *a, const void *b)
+{
+	return memcmp(&((const RememberedRow *) a)->id, &((const RememberedRow *) b)->id, UUID_LEN);
+}
+
+/* Says where a row of this session's last claim was; it may have moved since */
+bool
+work_queue_remembers(Oid queue, pg_uuid_t *id, ItemPointer tid)
+{
+	QueueSlot  *slot = queue_slot(queue);
+	RememberedRow key;
+	RememberedRow *found;
+
+	if (slot->remembered_count == 0)
+		return false;
+	if (!slot->is_sorted)
+		qsort(slot->remembered, slot->remembered_count, sizeof(RememberedRow), compare_remembered);
+	slot->is_sorted = true;
+	key.id = *id;
+	found = bsearch(&key, slot->remembered, slot->remembered_count, sizeof(RememberedRow), compare_remembered);
+	if (found != NULL)
+		*tid = found->tid;
+	return found != NULL;
+}
+
+/* Leases the row that was found and returns it; false when another session was faster, or the row is dead now */
+static bool
+claim_row(RowWriter *writer, QueueColumns *columns, QueueSlot *slot, Claim *claim, ReturnSetInfo *rsinfo)
+{
+	Datum		row[3];
+	bool		nulls[3] = {false, false, false};
+	int32		attempts = DatumGetInt32(slot_getattr(writer->row, columns->attempts, &nulls[2])) + 1;
+
+	if (claim->version == 0)
+		claim->version = work_queue_next_version(writer, columns);
+	if (lease_row(writer, columns, claim->version, claim->until, attempts) != TM_Ok || attempts > max_attempts)
+		return false;
+	row[0] = slot_getattr(writer->row, columns->id, &nulls[0]);
+	row[1] = Int64GetDatum(claim->version);
+	row[2] = Int32GetDatum(attempts);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, nulls);
+	remember_row(slot, row[0], &writer->changed->tts_tid);
+	return true;
+}
+
+/* Goes to the next row and counts the blocks that it took */
+static bool
+next_row(RowWriter *writer, Claim *claim)
+{
+	int64		before = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+	bool		found = row_writer_next(writer);
+
+	claim->blocks += pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - before;
+	return found;
+}
+
+/* Leases rows from some ready_at on, oldest first, and counts what it passed over */
+static void
+claim_rows(QueueSlot *slot, Claim *claim, TimestampTz from, ReturnSetInfo *rsinfo)
+{
+	QueueColumns columns;
+	RowWriter  *writer = work_queue_open(QUEUE_BY_TIME, ACL_SELECT | ACL_UPDATE, &columns);
+	ScanKeyData keys[3];
+	bool		isnull;
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(slot->queue));
+	ScanKeyInit(&keys[1], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(claim->now));
+	ScanKeyInit(&keys[2], 2, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from));
+	row_writer_find(writer, keys, 3);
+	slot->remembered_count = 0;
+	while (claim->count < claim->batch && next_row(writer, claim))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (is_leased(writer, &columns, claim->now))
+		{
+			claim->passed++;
+			continue;
+		}
+		if (claim->count == 0)
+			slot->oldest = DatumGetTimestampTz(slot_getattr(writer->row, columns.ready_at, &isnull));
+		if (claim_row(writer, &columns, slot, claim, rsinfo))
+			claim->count++;
+	}
+	work_queue_close(writer);
+}
+
 /*
- * Claims rows, with their result left in SPI_tuptable.
+ * Claims rows.
  *
  * While somebody holds an old snapshot, removed entries stay in the index and
- * a scan from its start reads them all.  When that gets dear the claim starts
- * where the last one found its first row, and from the very start only as often
- * as costs a twentieth of the time: older rows are then found a little later.
+ * a scan from its start reads them all; so does it read what others have
+ * leased.  When that gets dear the claim starts where the last one found its
+ * first row, and from the very start only as often as costs a twentieth of the
+ * time: older rows are then found a little later.
  */
-static uint64
-claim_rows(QueueSlot *slot, int32 batch, TimestampTz now, TimestampTz until)
+static void
+claim_from_slot(QueueSlot *slot, Claim *claim, ReturnSetInfo *rsinfo)
 {
-	bool		full = full_scan_due(slot, now);
+	bool		full = full_scan_due(slot, claim->now);
 	instr_time	start;
 	instr_time	end;
-	int64		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
-	Datum		values[6];
-	uint64		count;
-
-	values[0] = ObjectIdGetDatum(slot->queue);
-	values[1] = TimestampTzGetDatum(now);
-	values[2] = TimestampTzGetDatum(full ? DT_NOBEGIN : slot->oldest);
-	values[3] = Int32GetDatum(batch);
-	values[4] = TimestampTzGetDatum(until);
-	values[5] = Int32GetDatum(max_attempts);
 
 	INSTR_TIME_SET_CURRENT(start);
-	count = spi_step_run(&claim_step, values, NULL);
+	claim_rows(slot, claim, full ? DT_NOBEGIN : slot->oldest, rsinfo);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
-	if (full)
-	{
-		/* a batch pays for its own rows; what is dear is what lies in front */
-		slot->scan_ms = Max(0.0, INSTR_TIME_GET_MILLISEC(end) - 0.03 * count);
-		slot->scanned_at = GetCurrentTimestamp();
-		/* blocks and not time, so that a busy machine does not pass for a long scan */
-		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - blocks;
-		slot->is_dear = blocks > DEAR_SCAN_BLOCKS + (int64) (BLOCKS_PER_ROW * count);
-	}
-	return count;
+	if (!full)
+		return;
+	/* a batch pays for its own rows; what is dear is what lies in front */
+	slot->scan_ms = Max(0.0, INSTR_TIME_GET_MILLISEC(end) - 0.01 * claim->count);
+	slot->scanned_at = GetCurrentTimestamp();
+	/* blocks and not time, so that a busy machine does not pass for a long scan */
+	slot->is_dear = claim->blocks + claim->passed / ROWS_PASSED_PER_BLOCK > DEAR_SCAN_BLOCKS + BLOCKS_PER_ROW * claim->count;
 }
 
 PG_FUNCTION_INFO_V1(flowlens_claim);
@@ -300,114 +358,29 @@ PG_FUNCTION_INFO_V1(flowlens_claim);
 Datum
 flowlens_claim(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			queue = PG_GETARG_OID(0);
-	int32		batch = PG_GETARG_INT32(1);
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz until = lease_end(now, PG_GETARG_DATUM(2));
-	QueueSlot  *slot;
-	uint64		count;
-	uint64		i;
+	Claim		claim = {0};
 
-	(void) check_queue(queue);
-	check_batch(batch);
+	claim.batch = PG_GETARG_INT32(1);
+	claim.now = GetCurrentTimestamp();
+	claim.until = lease_end(claim.now, PG_GETARG_DATUM(2));
+	(void) work_queue_check(PG_GETARG_OID(0));
+	check_batch(claim.batch);
 	InitMaterializedSRF(fcinfo, 0);
-	SPI_connect();
-	slot = queue_slot(queue);
-	count = claim_rows(slot, batch, now, until);
-	for (i = 0; i < count; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Datum		row[5];
-		bool		nulls[5];
-
-		heap_deform_tuple(tuple, desc, row, nulls);
-		if (!nulls[4])
-			slot->oldest = DatumGetTimestampTz(row[4]);
-		if (!DatumGetBool(row[3]))
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, nulls);
-	}
-	SPI_finish();
+	claim_from_slot(queue_slot(PG_GETARG_OID(0)), &claim, (ReturnSetInfo *) fcinfo->resultinfo);
 	return (Datum) 0;
 }
 
-/* Acknowledges rows; leaves the ids that were acknowledged in SPI_tuptable and returns their number */
-static uint64
-acknowledge(Oid queue, Datum ids, Datum versions)
+/* Lets rows that changed while they were leased be claimed at once */
+void
+work_queue_release(Oid queue, Datum ids, Datum versions)
 {
-	bool		has_flag = check_queue(queue);
-	QueueSlot  *slot = queue_slot(queue);
 	Datum		values[4];
-	uint64		marked = 0;
-	uint64		removed;
-	SPITupleTable *result;
 
 	values[0] = ObjectIdGetDatum(queue);
 	values[1] = ids;
 	values[2] = versions;
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
-	if (has_flag)
-	{
-		prepare_flag_plans(slot);
-		marked = run_flag_plan(slot->mark, values);
-	}
-	removed = spi_step_run(&remove_step, values, NULL);
-	result = SPI_tuptable;
-	if (marked > removed)
-		(void) run_flag_plan(slot->unmark, values);
-	if (removed < (uint64) ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(ids)), ARR_DIMS(DatumGetArrayTypeP(ids))))
-		(void) spi_step_run(&release_step, values, NULL);
-	SPI_tuptable = result;
-	return removed;
-}
-
-PG_FUNCTION_INFO_V1(flowlens_ack);
-
-/* SQL: acknowledges one row; false when it changed meanwhile or somebody else has it */
-Datum
-flowlens_ack(PG_FUNCTION_ARGS)
-{
-	Datum		id = PG_GETARG_DATUM(1);
-	Datum		version = PG_GETARG_DATUM(2);
-	ArrayType  *ids = construct_array(&id, 1, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
-	ArrayType  *versions = construct_array(&version, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	uint64		removed;
-
-	SPI_connect();
-	removed = acknowledge(PG_GETARG_OID(0), PointerGetDatum(ids), PointerGetDatum(versions));
-	SPI_finish();
-	PG_RETURN_BOOL(removed == 1);
-}
-
-PG_FUNCTION_INFO_V1(flowlens_ack_batch);
-
-/* SQL: acknowledges many rows at once and returns the ids that were */
-Datum
-flowlens_ack_batch(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	ArrayType  *ids = PG_GETARG_ARRAYTYPE_P(1);
-	ArrayType  *versions = PG_GETARG_ARRAYTYPE_P(2);
-	uint64		removed;
-	uint64		i;
-
-	if (ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)) != ArrayGetNItems(ARR_NDIM(versions), ARR_DIMS(versions)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"ids\" and \"versions\" must have the same length")));
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	SPI_connect();
-	removed = acknowledge(PG_GETARG_OID(0), PointerGetDatum(ids), PointerGetDatum(versions));
-	for (i = 0; i < removed; i++)
-	{
-		bool		isnull;
-		Datum		id = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &id, &isnull);
-	}
-	SPI_finish();
-	return (Datum) 0;
+	(void) spi_step_run(&release_step, values, NULL);
 }
 
 /* Hands a row whose lease is over, or whose content changed, back to the queue */
@@ -450,7 +423,7 @@ flowlens_nack(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	(void) check_queue(PG_GETARG_OID(0));
+	(void) work_queue_check(PG_GETARG_OID(0));
 	if (!PG_ARGISNULL(4))
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -488,13 +461,6 @@ int
 work_queue_max_attempts(void)
 {
 	return max_attempts;
-}
-
-/* Tells the triggers that an UPDATE of "processed" comes from ack() */
-bool
-work_queue_is_acknowledging(void)
-{
-	return acknowledging;
 }
 
 /* Announces new work on channel flowlens_work_queue, if that is switched on */

@@ -11,7 +11,8 @@
 
 extern void work_queue_init(void);
 extern int	work_queue_max_attempts(void);
-extern bool work_queue_is_acknowledging(void);
+extern bool work_queue_is_acknowledging(Oid table);
+extern bool work_queue_owns_trigger(Oid function);
 extern void work_queue_notify(Oid queue);
 extern int64 work_queue_backoff(int attempts);
 

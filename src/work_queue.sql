@@ -56,9 +56,9 @@ DECLARE
     changed bigint;
 BEGIN
     UPDATE flowlens.work_queue q
-    SET ready_at = clock_timestamp(), attempts = 0, version = DEFAULT, leased = false, leased_version = NULL
+    SET ready_at = clock_timestamp(), attempts = 0, version = DEFAULT, leased_until = NULL, leased_version = NULL
     WHERE q.queue = requeue.queue
-      AND CASE WHEN requeue.id IS NULL THEN q.ready_at = 'infinity' ELSE q.id = requeue.id AND NOT (q.leased AND q.ready_at > clock_timestamp()) END;
+      AND CASE WHEN requeue.id IS NULL THEN q.ready_at = 'infinity' ELSE q.id = requeue.id AND (q.leased_until IS NULL OR q.leased_until <= clock_timestamp()) END;
     GET DIAGNOSTICS changed = ROW_COUNT;
     IF changed > 0 OR requeue.id IS NULL OR EXISTS (SELECT FROM flowlens.work_queue q WHERE q.queue = requeue.queue AND q.id = requeue.id) THEN
         RETURN changed;
@@ -86,8 +86,8 @@ CREATE FUNCTION flowlens.queue_stats(OUT queue regclass, OUT pending bigint, OUT
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
     SELECT t.queue,
-           count(*) FILTER (WHERE q.ready_at <= clock_timestamp() OR (NOT q.leased AND q.ready_at < 'infinity')),
-           count(*) FILTER (WHERE q.ready_at > clock_timestamp() AND q.leased),
+           count(*) FILTER (WHERE q.ready_at < 'infinity' AND (q.leased_until IS NULL OR q.leased_until <= clock_timestamp())),
+           count(*) FILTER (WHERE q.leased_until > clock_timestamp()),
            count(*) FILTER (WHERE q.ready_at = 'infinity'),
            clock_timestamp() - min(q.enqueued_at) FILTER (WHERE q.ready_at < 'infinity')
     FROM (SELECT to_regclass('flowlens.' || n) FROM unnest(ARRAY['raw_github_events', 'pull_requests', 'pipeline_runs', 'insights']) n

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -46,10 +47,10 @@ static SpiStep enqueue_step = {
 	.sql = "INSERT INTO flowlens.work_queue AS q (queue, id, ready_at, enqueued_at)"
 	" SELECT $1, u.id, $3, $3 FROM unnest($2) AS u (id) ORDER BY u.id"
 	" ON CONFLICT (queue, id) DO UPDATE SET version = excluded.version, last_error = NULL,"
-	"  attempts = CASE WHEN q.leased AND q.ready_at > $3 THEN q.attempts ELSE 0 END,"
-	"  leased = q.leased AND q.ready_at > $3,"
-	"  leased_version = CASE WHEN q.leased AND q.ready_at > $3 THEN coalesce(q.leased_version, q.version) END,"
-	"  ready_at = CASE WHEN q.leased AND q.ready_at > $3 THEN q.ready_at ELSE least(q.ready_at, $3) END",
+	"  attempts = CASE WHEN q.leased_until > $3 THEN q.attempts ELSE 0 END,"
+	"  leased_until = CASE WHEN q.leased_until > $3 THEN q.leased_until END,"
+	"  leased_version = CASE WHEN q.leased_until > $3 THEN coalesce(q.leased_version, q.version) END,"
+	"  ready_at = least(q.ready_at, $3)",
 	.nargs = 3, .argtypes = {REGCLASSOID, UUIDARRAYOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_INSERT
 };
@@ -65,6 +66,16 @@ static SpiStep clear_step = {
 	.nargs = 1, .argtypes = {REGCLASSOID},
 	.expected = SPI_OK_DELETE
 };
+
+/* Tells whether a function is one of the two trigger functions */
+bool
+work_queue_owns_trigger(Oid function)
+{
+	char	   *name = get_func_name(function);
+
+	return name != NULL && (strcmp(name, "mark_unprocessed") == 0 || strcmp(name, "sync_work_queue") == 0) &&
+		get_func_namespace(function) == get_namespace_oid("flowlens", true);
+}
 
 /* Rejects a call that does not come from a trigger of the right kind */
 static TriggerData *
@@ -201,7 +212,7 @@ flowlens_mark_unprocessed(PG_FUNCTION_ARGS)
 	FlagColumns columns;
 	bool		isnull;
 
-	if (update && work_queue_is_acknowledging())
+	if (update && work_queue_is_acknowledging(RelationGetRelid(trigger->tg_relation)))
 		return PointerGetDatum(tuple);
 	columns = flag_columns(trigger->tg_relation);
 	(void) heap_getattr(tuple, columns.processed, desc, &isnull);
@@ -349,7 +360,7 @@ flowlens_sync_work_queue(PG_FUNCTION_ARGS)
 	Oid			caller;
 	int			security_context;
 
-	if (work_queue_is_acknowledging())
+	if (work_queue_is_acknowledging(RelationGetRelid(relation)))
 		return PointerGetDatum(NULL);
 	columns = flag_columns(relation);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))

@@ -90,7 +90,7 @@ $node->start;
 is($node->safe_psql('workers', q{SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 100)}), 10, 'after the crash they are ready at once');
 
 # while somebody holds an old snapshot, a claim does not read all that was removed since
-$node->safe_psql('workers', q{UPDATE flowlens.pull_requests SET title = title || '.'; UPDATE flowlens.work_queue SET leased = false, ready_at = now() - interval '1 minute'});
+$node->safe_psql('workers', q{UPDATE flowlens.pull_requests SET title = title || '.'; UPDATE flowlens.work_queue SET leased_until = NULL, ready_at = now() - interval '1 minute'});
 my $reader = $node->background_psql('workers');
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM flowlens.work_queue');
 my $took = $node->safe_psql('workers', q{
