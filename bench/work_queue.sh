@@ -1,6 +1,7 @@
 #!/bin/bash
 # Times consumers of waiting pull requests, with 1 and with 4 workers: the polling of the original service, SKIP LOCKED
-# on the wide table, claim() + ack_batch(), the same without a flag to keep, and pgmq where it is installed.
+# on the wide table, claim() + ack_batch(), the same without a flag to keep, and pgmq where it is installed or PGMQ_SQL
+# names its SQL file.
 # The server (PG* variables) must have the extension; a database of its own is made and dropped. Prints jobs per second
 # and ratios to the polling. ROWS (default 150000) wait at the start of each run, SECONDS_EACH (default 3) are measured,
 # RUNS (default 3) give the median.
@@ -32,9 +33,16 @@ query "SET client_min_messages = warning; CREATE EXTENSION flowlens_trender; SEL
 	CREATE INDEX ON seed_pull_requests (processed);
 	CREATE TABLE result (variant text, workers integer, jobs double precision)" >/dev/null
 variants="poll skip_locked claim_flag claim"
-if [ "$(query "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgmq'")" = 1 ]; then
-	query "SET client_min_messages = warning; CREATE EXTENSION pgmq; SELECT pgmq.create('jobs')" >/dev/null
+if [ -n "${PGMQ_SQL:-}" ]; then
+	psql -X -q -v ON_ERROR_STOP=1 -d "$database" -f "$PGMQ_SQL" >/dev/null
+elif [ "$(query "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgmq'")" = 1 ]; then
+	query "CREATE EXTENSION pgmq"
+fi
+if [ "$(query "SELECT to_regnamespace('pgmq') IS NOT NULL")" = t ]; then
+	query "SET client_min_messages = warning; SELECT pgmq.create('jobs')" >/dev/null
 	variants="$variants pgmq"
+else
+	echo "pgmq is left out: neither is it installed nor does PGMQ_SQL name its SQL file"
 fi
 
 # the service: ten rows, then one UPDATE each (without its ORDER BY, which sorts all that wait for every ten)
@@ -62,10 +70,10 @@ SQL
 # Fills the queue of a variant
 fill() {
 	case $1 in
-		poll | skip_locked) query "TRUNCATE seed_pull_requests; INSERT INTO seed_pull_requests (repo_id, pr_number, title, files_changed)
-			SELECT gen_random_uuid(), n, 'pull request ' || n, to_jsonb(repeat('x', 500)) FROM generate_series(1, $rows) n" ;;
-		claim_flag) query "TRUNCATE flowlens.pull_requests, flowlens.work_queue; INSERT INTO flowlens.pull_requests (repo_id, pr_number, title, files_changed)
-			SELECT id, n, 'pull request ' || n, to_jsonb(repeat('x', 500)) FROM flowlens.repositories, generate_series(1, $rows) n" ;;
+		poll | skip_locked) query "TRUNCATE seed_pull_requests; INSERT INTO seed_pull_requests (repo_id, pr_number, title, commit_sha, files_changed)
+			SELECT gen_random_uuid(), n, 'pull request ' || n, md5(n::text), to_jsonb(repeat('x', 500)) FROM generate_series(1, $rows) n" ;;
+		claim_flag) query "TRUNCATE flowlens.pull_requests, flowlens.work_queue; INSERT INTO flowlens.pull_requests (repo_id, pr_number, title, commit_sha, files_changed)
+			SELECT id, n, 'pull request ' || n, md5(n::text), to_jsonb(repeat('x', 500)) FROM flowlens.repositories, generate_series(1, $rows) n" ;;
 		claim) query "TRUNCATE flowlens.work_queue; INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at)
 			SELECT 'flowlens.raw_github_events', gen_random_uuid(), clock_timestamp(), now() FROM generate_series(1, $rows)" ;;
 		pgmq) query "SELECT pgmq.purge_queue('jobs'); SELECT count(*) FROM pgmq.send_batch('jobs', (SELECT array_agg(jsonb_build_object('id', gen_random_uuid())) FROM generate_series(1, $rows)))" ;;
