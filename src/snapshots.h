@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "storage/buffile.h"
+#include "storage/itemptr.h"
 #include "utils/date.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
@@ -30,7 +31,7 @@ typedef struct SnapshotModel
 /* What is ranked of a repository; the position in the array is its row number */
 typedef struct SnapshotKey
 {
-	double		score;			/* rank key */
+	double		score;			/* rank key; once written, momentum_score, NaN for NULL */
 	int64		stars;
 	int64		github_id;
 	int32		language;		/* its number */
@@ -50,6 +51,15 @@ typedef struct SnapshotRank
 	int32		overall;
 	int32		in_language;
 } SnapshotRank;
+
+/* Row numbers in the course of being sorted */
+typedef struct SnapshotOrder
+{
+	int64		count;
+	uint32	   *rows;			/* row numbers, sorted */
+	uint32	   *spare;
+	uint64	   *bits;			/* sort key of each row, by row number */
+} SnapshotOrder;
 
 /* What else belongs to a fact, as it waits in the spill file; state bytes follow it */
 typedef struct SnapshotRow
@@ -90,6 +100,7 @@ typedef struct SnapshotDay
 	int64		scored;			/* observed on the day */
 	int64		stale;			/* carried over it */
 	int64		max_stars[2];	/* of repositories outside and inside the Render ecosystem */
+	ItemPointerData *places;	/* where rows were written, by row number; NULL = nobody asks */
 	MemoryContext row_context;	/* reset per row */
 } SnapshotDay;
 
@@ -97,6 +108,10 @@ extern void snapshot_read_languages(SnapshotDay *day);
 extern int32 snapshot_language_number(const SnapshotDay *day, const text *language);
 extern void snapshot_collect(SnapshotDay *day);
 extern SnapshotRank *snapshot_rank(SnapshotDay *day);
+extern void snapshot_order_init(SnapshotOrder *order, int64 count);
+extern void snapshot_order_sort(SnapshotOrder *order);
+extern void snapshot_order_free(SnapshotOrder *order);
+extern uint64 snapshot_score_bits(double score);
 extern void snapshot_write(SnapshotDay *day, const SnapshotRank *ranks);
 extern bool snapshot_read_row(SnapshotDay *day, SnapshotRow *row, uint8 *state);
 

@@ -122,9 +122,9 @@ create_day_table(DayPlace *place, DateADT day)
 	return flowlens_relation(name);
 }
 
-/* Builds the indexes of the facts on the day's table */
+/* Creates the indexes of the facts on the day's table, which is empty still */
 static void
-build_indexes(const DayPlace *place)
+create_indexes(const DayPlace *place)
 {
 	Datum		values[1];
 	char	  **statements;
@@ -145,6 +145,17 @@ build_indexes(const DayPlace *place)
 	}
 	for (i = 0; i < count; i++)
 		spi_run(statements[i], SPI_OK_UTILITY);
+}
+
+/* Writes the day's rows and indexes into the table that takes the place of its partition */
+static void
+fill_day_table(SnapshotDay *day, const SnapshotRank *ranks, const DayPlace *place, Oid table)
+{
+	create_indexes(place);
+	day->places = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ItemPointerData) * day->count);
+	snapshot_write_rows(day, ranks, table);
+	snapshot_build_indexes(day, ranks, table);
+	pfree(day->places);
 	/* tomorrow's run comes before any autovacuum on a small server; these columns are what plans are made from */
 	spi_run(psprintf("ANALYZE %s (github_id, snapshot_date, language_key, rank_in_language, is_stale)", place->new_table),
 			SPI_OK_UTILITY);
@@ -195,12 +206,14 @@ snapshot_write(SnapshotDay *day, const SnapshotRank *ranks)
 
 	find_place(day->day, &place);
 	table = create_day_table(&place, day->day);
-	snapshot_write_rows(day, ranks, table);
-	if (!place.exchange)
+	if (place.exchange)
 	{
-		merge_rows(&place, day->day);
-		return;
+		fill_day_table(day, ranks, &place, table);
+		exchange_partition(&place, day->day);
 	}
-	build_indexes(&place);
-	exchange_partition(&place, day->day);
+	else
+	{
+		snapshot_write_rows(day, ranks, table);
+		merge_rows(&place, day->day);
+	}
 }

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -17,6 +19,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -29,7 +32,7 @@
 #define ROWS_PER_BATCH 1000
 
 /* Names of the columns that we fill */
-static const char *const fact_column_names[FACT_COLUMNS] = {
+const char *const fact_column_names[FACT_COLUMNS] = {
 	[FACT_SNAPSHOT_KEY] = "snapshot_key",
 	[FACT_REPO_KEY] = "repo_key",
 	[FACT_LANGUAGE_KEY] = "language_key",
@@ -64,6 +67,7 @@ typedef struct FactWriter
 	int			options;
 	TupleTableSlot *slots[ROWS_PER_BATCH];
 	int			used;
+	ItemPointerData *places;	/* where the next row's place is noted, or NULL */
 	MemoryContext batch_context;
 } FactWriter;
 
@@ -91,11 +95,18 @@ find_columns(FactWriter *writer)
 static void
 flush_batch(FactWriter *writer)
 {
+	int			i;
+
 	if (writer->used == 0)
 		return;
 	table_multi_insert(writer->relation, writer->slots, writer->used, GetCurrentCommandId(true), writer->options, writer->bulk);
-	while (writer->used > 0)
-		ExecClearTuple(writer->slots[--writer->used]);
+	for (i = 0; i < writer->used; i++)
+	{
+		if (writer->places != NULL)
+			*writer->places++ = writer->slots[i]->tts_tid;
+		ExecClearTuple(writer->slots[i]);
+	}
+	writer->used = 0;
 	MemoryContextReset(writer->batch_context);
 }
 
@@ -107,19 +118,24 @@ set_column(FactWriter *writer, TupleTableSlot *slot, FactColumn column, Datum va
 	slot->tts_isnull[writer->attribute[column]] = !present;
 }
 
+/* Turns a rank key into the score that is written; NaN for NULL */
+static double
+written_score(const SnapshotDay *day, const SnapshotRow *row, const SnapshotKey *key)
+{
+	if (day->model.is_trender)
+		return key->score >= 0 ? key->score : get_float8_nan();
+	return row->momentum >= 0 ? momentum_unit_score(&day->model.momentum, row->momentum) : get_float8_nan();
+}
+
 /* Turns a row's scores into columns; a row of which nothing is known has none */
 static void
-set_scores(FactWriter *writer, TupleTableSlot *slot, const SnapshotDay *day, const SnapshotRow *row,
-		   const SnapshotKey *key)
+set_scores(FactWriter *writer, TupleTableSlot *slot, const SnapshotRow *row, const SnapshotKey *key)
 {
 	bool		known = row->momentum >= 0;
 	double		velocity = known ? momentum_velocity(row->momentum) : 0;
-	double		score = day->model.is_trender ? key->score :
-		known ? momentum_unit_score(&day->model.momentum, row->momentum) : 0;
 
 	set_column(writer, slot, FACT_STAR_VELOCITY, Float8GetDatum(velocity), known);
-	set_column(writer, slot, FACT_MOMENTUM_SCORE, Float8GetDatum(score),
-			   known || (day->model.is_trender && key->score >= 0));
+	set_column(writer, slot, FACT_MOMENTUM_SCORE, Float8GetDatum(key->score), !isnan(key->score));
 	set_column(writer, slot, FACT_GROWTH_SCORE, Float8GetDatum(growth_of_velocity(velocity, key->stars)), known);
 	set_column(writer, slot, FACT_ACTIVITY_SCORE, Float8GetDatum(7 * row->push_share), true);
 }
@@ -151,7 +167,7 @@ add_row(FactWriter *writer, const SnapshotDay *day, const SnapshotRow *row, cons
 	set_column(writer, slot, FACT_STARS, Int64GetDatum(key->stars), true);
 	set_column(writer, slot, FACT_FORKS, Int64GetDatum(row->forks), row->has_forks);
 	set_column(writer, slot, FACT_OPEN_ISSUES, Int64GetDatum(row->open_issues), row->has_open_issues);
-	set_scores(writer, slot, day, row, key);
+	set_scores(writer, slot, row, key);
 	set_column(writer, slot, FACT_RANK_OVERALL, Int32GetDatum(rank->overall), true);
 	set_column(writer, slot, FACT_RANK_IN_LANGUAGE, Int32GetDatum(rank->in_language), true);
 	set_column(writer, slot, FACT_OBSERVED_AT, TimestampTzGetDatum(row->observed_at), true);
@@ -192,6 +208,7 @@ open_writer(FactWriter *writer, Oid table, const SnapshotDay *day)
 	writer->bulk = GetBulkInsertState();
 	writer->options = bulk_options(writer->relation);
 	writer->used = 0;
+	writer->places = day->places;
 	writer->batch_context = AllocSetContextCreate(CurrentMemoryContext, "snapshot batch", ALLOCSET_DEFAULT_SIZES);
 	for (i = 0; i < ROWS_PER_BATCH; i++)
 		writer->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(writer->relation), &TTSOpsVirtual);
@@ -228,6 +245,8 @@ snapshot_write_rows(SnapshotDay *day, const SnapshotRank *ranks, Oid table)
 	old = MemoryContextSwitchTo(writer.batch_context);
 	while (snapshot_read_row(day, &row, state))
 	{
+		/* ranks are there: from now on the key holds what is written, for the indexes */
+		day->keys[i].score = written_score(day, &row, &day->keys[i]);
 		add_row(&writer, day, &row, state, &day->keys[i], &ranks[i]);
 		i++;
 		if (writer.used == ROWS_PER_BATCH)
