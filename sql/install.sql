@@ -106,7 +106,7 @@ BEGIN
         EXECUTE format('DROP TABLE %s', relation);
     END LOOP;
     FOR relation IN SELECT to_regclass('flowlens.' || n) FROM unnest(ARRAY['raw_github_repos', 'raw_repo_metrics', 'stg_repos_validated', 'stg_repos_rejected',
-        'stg_repo_readmes', 'stg_render_enrichment', 'dim_repositories', 'fact_repo_snapshots', 'fact_render_usage', 'leaderboard_current',
+        'stg_repo_readmes', 'stg_repo_activity', 'stg_render_enrichment', 'dim_repositories', 'fact_repo_snapshots', 'fact_render_usage', 'leaderboard_current',
         'pipeline_days', 'fact_workflow_runs']) n LOOP
         EXECUTE format('DELETE FROM %s', relation);
     END LOOP;

@@ -296,6 +296,7 @@ activity_decay(int64_t days)
 /*
  * Carries the share of days with a push on by the days since it was computed.
  * A new push day lies push_age days before the new day; negative: there is none.
+ * Above 1 it holds other events too.
  */
 double
 activity_push_share(double previous, int64_t days, int64_t push_age)
@@ -304,7 +305,14 @@ activity_push_share(double previous, int64_t days, int64_t push_age)
 
 	if (push_age >= 0)
 		share += (1 - activity_decay(1)) * activity_decay(push_age);
-	return fmin(fmax(share, 0), 1);
+	return previous > 1 ? share : fmin(fmax(share, 0), 1);
+}
+
+/* Returns what events add to the activity: weighted, each decayed from its own day to the day scored */
+double
+activity_of_events(double events)
+{
+	return (1 - activity_decay(1)) * events;
 }
 
 /* Notes a push so many days before as_of; what lies outside the window is forgotten */

@@ -127,7 +127,7 @@ extern double growth_of_velocity(double velocity, int64_t stars);
 extern double recency_of_age(int64_t days);
 extern double trender_of_parts(double recency, int64_t stars, int64_t max_stars);
 
-/* --- activity: days with a push ------------------------------------------- */
+/* --- activity: days with a push, and other events -------------------------- */
 
 #define ACTIVITY_WINDOW_DAYS	256 /* a day's weight has halved 18 times then */
 
@@ -138,6 +138,7 @@ typedef struct ActivityDays
 } ActivityDays;
 
 extern double activity_push_share(double previous, int64_t days, int64_t push_age);
+extern double activity_of_events(double events);
 extern void activity_days_add(ActivityDays *days, int64_t push_age);
 extern double activity_days_share(const ActivityDays *days);
 

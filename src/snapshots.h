@@ -70,11 +70,12 @@ typedef struct SnapshotRow
 	TimestampTz observed_at;
 	TimestampTz pushed_at;
 	double		momentum;		/* M, or one of the rank keys below all scores */
-	double		push_share;		/* share of days with a push */
+	double		activity;		/* weighted events a day */
 	uint16		state_size;
 	bool		has_forks;
 	bool		has_open_issues;
 	bool		has_pushed_at;
+	bool		has_activity;
 	bool		is_stale;
 } SnapshotRow;
 
@@ -111,7 +112,6 @@ extern SnapshotRank *snapshot_rank(SnapshotDay *day);
 extern void snapshot_order_init(SnapshotOrder *order, int64 count);
 extern void snapshot_order_sort(SnapshotOrder *order);
 extern void snapshot_order_free(SnapshotOrder *order);
-extern uint64 snapshot_score_bits(double score);
 extern void snapshot_write(SnapshotDay *day, const SnapshotRank *ranks);
 extern bool snapshot_read_row(SnapshotDay *day, SnapshotRow *row, uint8 *state);
 

@@ -37,8 +37,9 @@ enum
 	IN_OBSERVED_AT,
 	IN_PUSHED_AT,
 	IN_OLD_STATE,
-	IN_OLD_PUSH_SHARE,
+	IN_OLD_ACTIVITY,
 	IN_OLD_PUSHED_AT,
+	IN_EVENTS,					/* weighted and decayed, since the last scored day */
 	IN_COLUMNS
 };
 
@@ -50,27 +51,52 @@ enum
  * primary keys, or sorted where that is dearer.  A day that is scored again
  * takes observations whose staged answers have expired from its own facts.
  */
+#define COLLECT_QUERY(events, events_join) \
+	"SELECT d.github_id, d.repo_key, d.language, d.created_at," \
+	"       s.github_id IS NOT NULL OR o.github_id IS NOT NULL, coalesce(s.stars, o.stars, p.stars)," \
+	"       CASE WHEN s.github_id IS NOT NULL THEN s.forks WHEN o.github_id IS NOT NULL THEN o.forks ELSE p.forks END," \
+	"       CASE WHEN s.github_id IS NOT NULL THEN s.open_issues WHEN o.github_id IS NOT NULL THEN o.open_issues ELSE p.open_issues END," \
+	"       coalesce(s.observed_at, o.observed_at, p.observed_at)," \
+	"       coalesce(s.pushed_at, CASE WHEN s.github_id IS NULL THEN o.pushed_at END, p.pushed_at)," \
+	"       CASE WHEN p.momentum_state IS NOT NULL THEN p.momentum_state" \
+	"            ELSE (SELECT flowlens.momentum_state($1 - 1, f.snapshot_date, f.stars) FROM flowlens.fact_repo_snapshots f" \
+	"                  WHERE f.github_id = d.github_id AND f.snapshot_date >= $1 - 30 AND f.snapshot_date < $1 AND NOT f.is_stale) END," \
+	"       p.activity_score / 7, p.pushed_at, " events " " \
+	"FROM flowlens.dim_repositories d " \
+	"LEFT JOIN flowlens.stg_repos_validated s ON s.github_id = d.github_id AND s.observed_on = $1 " \
+	"LEFT JOIN flowlens.fact_repo_snapshots p ON p.github_id = d.github_id AND p.snapshot_date = $2 " \
+	"LEFT JOIN flowlens.fact_repo_snapshots o ON o.github_id = d.github_id AND o.snapshot_date = $1 AND NOT o.is_stale " \
+	events_join \
+	"WHERE d.valid_from < $3 AND (d.valid_to IS NULL OR d.valid_to >= $3) AND NOT d.is_deleted " \
+	"AND (s.github_id IS NOT NULL OR p.github_id IS NOT NULL OR o.github_id IS NOT NULL)"
+
 static SpiStep collect_step = {
-	.sql =
-	"SELECT d.github_id, d.repo_key, d.language, d.created_at,"
-	"       s.github_id IS NOT NULL OR o.github_id IS NOT NULL, coalesce(s.stars, o.stars, p.stars),"
-	"       CASE WHEN s.github_id IS NOT NULL THEN s.forks WHEN o.github_id IS NOT NULL THEN o.forks ELSE p.forks END,"
-	"       CASE WHEN s.github_id IS NOT NULL THEN s.open_issues WHEN o.github_id IS NOT NULL THEN o.open_issues ELSE p.open_issues END,"
-	"       coalesce(s.observed_at, o.observed_at, p.observed_at),"
-	"       coalesce(s.pushed_at, CASE WHEN s.github_id IS NULL THEN o.pushed_at END, p.pushed_at),"
-	"       CASE WHEN p.momentum_state IS NOT NULL THEN p.momentum_state"
-	"            ELSE (SELECT flowlens.momentum_state($1 - 1, f.snapshot_date, f.stars) FROM flowlens.fact_repo_snapshots f"
-	"                  WHERE f.github_id = d.github_id AND f.snapshot_date >= $1 - 30 AND f.snapshot_date < $1 AND NOT f.is_stale) END,"
-	"       p.activity_score / 7, p.pushed_at "
-	"FROM flowlens.dim_repositories d "
-	"LEFT JOIN flowlens.stg_repos_validated s ON s.github_id = d.github_id AND s.observed_on = $1 "
-	"LEFT JOIN flowlens.fact_repo_snapshots p ON p.github_id = d.github_id AND p.snapshot_date = $2 "
-	"LEFT JOIN flowlens.fact_repo_snapshots o ON o.github_id = d.github_id AND o.snapshot_date = $1 AND NOT o.is_stale "
-	"WHERE d.valid_from < $3 AND (d.valid_to IS NULL OR d.valid_to >= $3) AND NOT d.is_deleted "
-	"AND (s.github_id IS NOT NULL OR p.github_id IS NOT NULL OR o.github_id IS NOT NULL)",
+	.sql = COLLECT_QUERY("NULL::float8", ""),
 	.nargs = 3,
 	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
 	.expected = SPI_OK_UTILITY	/* what a SELECT into a receiver of one's own returns */
+};
+
+/* What events weigh beside a day with a push, which weighs 1; half of it is left after 14 days */
+#define EVENTS \
+	"sum(CASE a.metric_type WHEN 'commits' THEN 0.1 WHEN 'issues' THEN 0.25 ELSE 1 END::float8" \
+	" * a.events * power(2, ($1 - a.event_on) / -14.0::float8)) FILTER (WHERE a.events > 0)"
+
+/* The same where answers about commits, issues or contributors are staged; all of them count for a repository that is new */
+static SpiStep collect_active_step = {
+	.sql = COLLECT_QUERY("CASE WHEN p.github_id IS NOT NULL THEN e.events"
+						 " ELSE (SELECT " EVENTS " FROM flowlens.stg_repo_activity a"
+						 " WHERE a.github_id = d.github_id AND a.observed_on <= $1 AND a.event_on > $1 - 256) END",
+						 "LEFT JOIN (SELECT a.github_id, " EVENTS " AS events FROM flowlens.stg_repo_activity a"
+						 " WHERE a.observed_on > $2 AND a.observed_on <= $1 GROUP BY a.github_id) e ON e.github_id = d.github_id "),
+	.nargs = 3,
+	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
+	.expected = SPI_OK_UTILITY
+};
+
+static SpiStep has_activity_step = {
+	.sql = "SELECT EXISTS (SELECT FROM flowlens.stg_repo_activity a)::integer::bigint",
+	.expected = SPI_OK_SELECT
 };
 
 /* Receives the rows of the query */
@@ -123,11 +149,11 @@ score_history(const SnapshotDay *day, const MomentumHistory *history, const Tupl
 	return m;
 }
 
-/* Carries the share of days with a push to the day */
-static double
-carry_push_share(const SnapshotDay *day, const TupleTableSlot *slot, const SnapshotRow *row)
+/* Carries the activity to the day; it stays unknown where neither pushes nor events were ever seen */
+static void
+carry_activity(const SnapshotDay *day, const TupleTableSlot *slot, SnapshotRow *row)
 {
-	double		previous = slot->tts_isnull[IN_OLD_PUSH_SHARE] ? 0 : DatumGetFloat8(slot->tts_values[IN_OLD_PUSH_SHARE]);
+	double		previous = slot->tts_isnull[IN_OLD_ACTIVITY] ? 0 : DatumGetFloat8(slot->tts_values[IN_OLD_ACTIVITY]);
 	int64		days = day->has_predecessor ? day->day - day->predecessor : 0;
 	int64		push_age = -1;
 
@@ -136,7 +162,10 @@ carry_push_share(const SnapshotDay *day, const TupleTableSlot *slot, const Snaps
 		(slot->tts_isnull[IN_OLD_PUSHED_AT] ||
 		 utc_day(row->pushed_at) > utc_day(DatumGetTimestampTz(slot->tts_values[IN_OLD_PUSHED_AT]))))
 		push_age = Max((int64) day->day - utc_day(row->pushed_at), 0);
-	return activity_push_share(previous, days, push_age);
+	row->activity = activity_push_share(previous, days, push_age);
+	if (!slot->tts_isnull[IN_EVENTS])
+		row->activity += activity_of_events(DatumGetFloat8(slot->tts_values[IN_EVENTS]));
+	row->has_activity = row->has_pushed_at || !slot->tts_isnull[IN_OLD_ACTIVITY] || !slot->tts_isnull[IN_EVENTS];
 }
 
 /* Keeps what is ranked of a row */
@@ -183,7 +212,7 @@ collect_row(SnapshotDay *day, TupleTableSlot *slot)
 	row.forks = optional_int64(slot, IN_FORKS, &row.has_forks);
 	row.open_issues = optional_int64(slot, IN_OPEN_ISSUES, &row.has_open_issues);
 	row.pushed_at = optional_int64(slot, IN_PUSHED_AT, &row.has_pushed_at);
-	row.push_share = carry_push_share(day, slot, &row);
+	carry_activity(day, slot, &row);
 
 	read_old_state(slot, &history);
 	if (!row.is_stale && !momentum_history_push(&history, day->day, stars))
@@ -249,7 +278,8 @@ snapshot_collect(SnapshotDay *day)
 	values[1] = DateADTGetDatum(day->predecessor);
 	nulls[1] = day->has_predecessor ? ' ' : 'n';
 	values[2] = TimestampTzGetDatum(day->day_end);
-	spi_step_receive(&collect_step, values, nulls, &receiver.pub);
+	spi_step_run(&has_activity_step, NULL, NULL);
+	spi_step_receive(spi_result_int64(1) > 0 ? &collect_active_step : &collect_step, values, nulls, &receiver.pub);
 }
 
 /* Reads the next row of the spill file; false behind the last */

@@ -162,12 +162,66 @@ language_places(const SnapshotDay *day)
 	return places;
 }
 
+/* Compares row numbers; for qsort() */
+static int
+compare_rows(const void *a, const void *b)
+{
+	uint32		row_a = *(const uint32 *) a;
+	uint32		row_b = *(const uint32 *) b;
+
+	return row_a < row_b ? -1 : row_a > row_b;
+}
+
+/* Tells whether two rows have the same score, or none */
+static bool
+same_score(const SnapshotKey *a, const SnapshotKey *b)
+{
+	return a->score == b->score || (isnan(a->score) && isnan(b->score));
+}
+
 /*
- * Sorts the rows into the order of an index: by momentum_score descending, NULLs
- * first, or by language and rank in it.  Equal keys stay in the order of the
- * table, which is the index's order too.  In all other indexes rows come as they
- * are, in the order of github_id.
+ * Turns rows ranked by score into the order of an index by score, descending,
+ * NULLs first: rows of equal score follow as they stand in the table, and those
+ * without a score, which are ranked last, come first.
  */
+static void
+order_by_score(const SnapshotDay *day, SnapshotOrder *order)
+{
+	int64		unscored = 0;
+	int64		first;
+	int64		next;
+
+	for (first = 0; first < day->count; first = next)
+	{
+		const SnapshotKey *key = &day->keys[order->rows[first]];
+
+		for (next = first + 1; next < day->count && same_score(key, &day->keys[order->rows[next]]); next++)
+			;
+		if (next - first > 1)
+			qsort(order->rows + first, next - first, sizeof(uint32), compare_rows);
+		if (isnan(key->score))
+			unscored += next - first;
+	}
+	first = day->count - unscored;
+	memcpy(order->spare, order->rows + first, sizeof(uint32) * unscored);
+	memmove(order->rows + unscored, order->rows, sizeof(uint32) * first);
+	memcpy(order->rows, order->spare, sizeof(uint32) * unscored);
+}
+
+/* Turns ranked rows into the order of an index by language and rank in it */
+static void
+order_by_language(const SnapshotDay *day, SnapshotOrder *order)
+{
+	int32	   *places = language_places(day);
+	int64		i;
+
+	for (i = 0; i < day->count; i++)
+		order->bits[i] = places[day->keys[i].language];
+	snapshot_order_sort(order);
+	pfree(places);
+}
+
+/* Puts the rows into the order of an index; those that we do not know get the order of the table, by github_id */
 static void
 sort_for_index(const FedTable *fed, SnapshotOrder *order)
 {
@@ -175,20 +229,14 @@ sort_for_index(const FedTable *fed, SnapshotOrder *order)
 	int64		i;
 
 	snapshot_order_init(order, day->count);
+	if (fed->columns[0] != FACT_MOMENTUM_SCORE && fed->columns[0] != FACT_LANGUAGE_KEY)
+		return;
+	for (i = 0; i < day->count; i++)
+		order->rows[fed->ranks[i].overall - 1] = (uint32) i;
 	if (fed->columns[0] == FACT_MOMENTUM_SCORE)
-	{
-		for (i = 0; i < day->count; i++)
-			order->bits[i] = isnan(day->keys[i].score) ? 0 : snapshot_score_bits(day->keys[i].score);
-		snapshot_order_sort(order);
-	}
-	else if (fed->columns[0] == FACT_LANGUAGE_KEY)
-	{
-		int32	   *places = language_places(day);
-
-		for (i = 0; i < day->count; i++)
-			order->bits[i] = (uint64) places[day->keys[i].language] << 32 | (uint32) fed->ranks[i].in_language;
-		snapshot_order_sort(order);
-	}
+		order_by_score(day, order);
+	else
+		order_by_language(day, order);
 }
 
 /* Builds one index, empty so far */

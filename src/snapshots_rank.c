@@ -21,8 +21,8 @@
 #define DIGITS ((64 + DIGIT_BITS - 1) / DIGIT_BITS)
 
 /* Maps a score so that the highest sorts first as an unsigned number */
-uint64
-snapshot_score_bits(double score)
+static uint64
+score_order(double score)
 {
 	uint64		bits;
 
@@ -144,7 +144,7 @@ sort_day(const SnapshotDay *day, SnapshotOrder *order)
 		order->bits[i] = ~(uint64) keys[i].stars;
 	snapshot_order_sort(order);
 	for (i = 0; i < day->count; i++)
-		order->bits[i] = snapshot_score_bits(keys[i].score);
+		order->bits[i] = score_order(keys[i].score);
 	snapshot_order_sort(order);
 }
 

@@ -137,7 +137,7 @@ set_scores(FactWriter *writer, TupleTableSlot *slot, const SnapshotRow *row, con
 	set_column(writer, slot, FACT_STAR_VELOCITY, Float8GetDatum(velocity), known);
 	set_column(writer, slot, FACT_MOMENTUM_SCORE, Float8GetDatum(key->score), !isnan(key->score));
 	set_column(writer, slot, FACT_GROWTH_SCORE, Float8GetDatum(growth_of_velocity(velocity, key->stars)), known);
-	set_column(writer, slot, FACT_ACTIVITY_SCORE, Float8GetDatum(7 * row->push_share), true);
+	set_column(writer, slot, FACT_ACTIVITY_SCORE, Float8GetDatum(7 * row->activity), row->has_activity);
 }
 
 /* Copies state bytes into a datum */

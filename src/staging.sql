@@ -211,7 +211,60 @@ COMMENT ON FUNCTION flowlens.stage_answers(boolean, pg_snapshot, timestamptz) IS
 -- writes staging: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.stage_answers(boolean, pg_snapshot, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION flowlens.stage_readmes()
+CREATE FUNCTION flowlens.metric_events(metric_type text, metric_data jsonb, observed_on date)
+RETURNS TABLE (event_on date, events bigint, is_total boolean)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH item AS (
+        SELECT i.value
+        FROM jsonb_array_elements(CASE WHEN jsonb_typeof(metric_data) = 'array' THEN metric_data
+                                       WHEN jsonb_typeof(metric_data -> 'items') = 'array' THEN metric_data -> 'items'
+                                       ELSE '[]' END) i
+    ), instant AS (
+        -- times are RFC 3339 in UTC, as GitHub writes them; anything else is no event
+        SELECT CASE WHEN metric_type = 'commits' THEN i.value #>> '{commit,committer,date}'
+                    WHEN NOT coalesce(i.value -> 'pull_request', 'null') <> 'null' THEN i.value ->> 'closed_at' END AS at
+        FROM item i
+        WHERE metric_type IN ('commits', 'issues')
+    ), week AS (
+        -- the statistics of GitHub: a week begins on a Sunday and has the commits of its days, or, per contributor, of the week
+        SELECT to_timestamp(w.start::numeric::float8) AS start, w.days, w.commits
+        FROM (SELECT i.value -> 'week' AS start, i.value -> 'days' AS days, NULL::jsonb AS commits FROM item i WHERE metric_type = 'commits'
+              UNION ALL
+              SELECT e.value -> 'w', NULL, e.value -> 'c'
+              FROM item i, jsonb_array_elements(CASE WHEN jsonb_typeof(i.value -> 'weeks') = 'array' THEN i.value -> 'weeks' ELSE '[]' END) e
+              WHERE metric_type = 'contributors') w
+        WHERE CASE WHEN jsonb_typeof(w.start) = 'number' THEN w.start::numeric BETWEEN 0 AND 4102444800 END
+    ), event AS (
+        SELECT make_date(left(t.at, 4)::integer, substr(t.at, 6, 2)::integer, 1) + substr(t.at, 9, 2)::integer - 1 AS event_on, 1::bigint AS events
+        FROM instant t
+        WHERE t.at ~ '^(19[7-9]|20[0-9])[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T[0-9:.]+Z$'
+        UNION ALL
+        SELECT (w.start AT TIME ZONE 'UTC')::date + d.n::integer - 1, CASE WHEN jsonb_typeof(d.value) = 'number' THEN greatest(least(d.value::numeric, 1e6), 0) END::bigint
+        FROM week w, jsonb_array_elements(CASE WHEN jsonb_typeof(w.days) = 'array' THEN w.days ELSE '[]' END) WITH ORDINALITY d (value, n)
+        WHERE d.n <= 7
+        UNION ALL
+        -- whoever contributed in a week counts on its last day that can be known
+        SELECT least((w.start AT TIME ZONE 'UTC')::date + 6, observed_on), 1
+        FROM week w
+        WHERE jsonb_typeof(w.commits) = 'number' AND w.commits > '0'
+          AND (w.start AT TIME ZONE 'UTC')::date <= observed_on
+    )
+    SELECT e.event_on, least(sum(e.events), 100)::bigint, false
+    FROM event e
+    WHERE e.events > 0 AND e.event_on BETWEEN observed_on - 255 AND observed_on
+    GROUP BY e.event_on
+    UNION ALL
+    -- a plain list of contributors has no times: its growth is what happened
+    SELECT observed_on, count(*), true
+    FROM item i
+    WHERE metric_type = 'contributors' AND NOT i.value ? 'weeks'
+    HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION flowlens.metric_events(text, jsonb, date) IS
+'The events in an answer about commits, issues or contributors by UTC day, at most 100 a day, of the 256 days up to observed_on: commits of a list or of the statistics by week, closed issues without pull requests, contributors with commits in a week. is_total marks the length of a plain list of contributors. What is not understood is no event.';
+
+CREATE FUNCTION flowlens.stage_metrics()
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET jit = off    -- compiling takes longer than it saves
 AS $$
 DECLARE
@@ -219,6 +272,7 @@ DECLARE
     read_until text;
     newest timestamptz;
     changed bigint[];
+    active_days date[];
     days date[];
 BEGIN
     SELECT * INTO cursor_row FROM flowlens.staging_cursor('raw_repo_metrics');
@@ -236,14 +290,41 @@ BEGIN
         ON CONFLICT (github_id) DO UPDATE SET readme_content = excluded.readme_content, observed_at = excluded.observed_at
         WHERE excluded.observed_at >= m.observed_at AND excluded.readme_content IS DISTINCT FROM m.readme_content
         RETURNING github_id
+    ), counted AS (
+        -- what the answers of a day say together: the most that any of them shows
+        SELECT a.github_id, a.metric_type, e.event_on, e.is_total, (a.fetch_timestamp AT TIME ZONE 'UTC')::date AS observed_on, max(e.events) AS events
+        FROM arrived a, flowlens.metric_events(a.metric_type, a.metric_data, (a.fetch_timestamp AT TIME ZONE 'UTC')::date) e
+        WHERE a.metric_type <> 'readme'
+        GROUP BY 1, 2, 3, 4, 5
+    ), grown AS (
+        -- and how much of it is new; a length that nothing precedes is only something to compare with
+        SELECT c.github_id, c.metric_type, c.event_on, c.observed_on, c.events, c.is_total,
+               greatest(CASE WHEN c.is_total THEN max(c.events) OVER earlier ELSE coalesce(max(c.events) OVER earlier, 0) END,
+                        (SELECT CASE WHEN c.is_total THEN max(k.total) ELSE sum(k.events) FILTER (WHERE k.event_on = c.event_on AND k.total IS NULL) END
+                         FROM flowlens.stg_repo_activity k WHERE k.github_id = c.github_id AND k.metric_type = c.metric_type)) AS known
+        FROM counted c
+        WINDOW earlier AS (PARTITION BY c.github_id, c.metric_type, c.is_total, CASE WHEN NOT c.is_total THEN c.event_on END
+                           ORDER BY c.observed_on ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ), active AS (
+        INSERT INTO flowlens.stg_repo_activity AS s (github_id, observed_on, event_on, metric_type, events, total)
+        SELECT g.github_id, g.observed_on, g.event_on, g.metric_type, g.events - coalesce(g.known, g.events), CASE WHEN g.is_total THEN g.events END
+        FROM grown g
+        WHERE g.events > coalesce(g.known, -1)
+        ON CONFLICT (github_id, observed_on, event_on, metric_type) DO UPDATE
+        SET events = s.events + excluded.events, total = coalesce(excluded.total, s.total)
+        RETURNING observed_on
     )
-    SELECT (SELECT array_agg(s.github_id) FROM stored s), (SELECT max(a.fetch_timestamp) FROM arrived a), flowlens.cursor_snapshot()
-    INTO changed, newest, read_until;
+    SELECT (SELECT array_agg(s.github_id) FROM stored s), (SELECT array_agg(DISTINCT t.observed_on) FROM active t),
+           (SELECT max(a.fetch_timestamp) FROM arrived a), flowlens.cursor_snapshot()
+    INTO changed, active_days, newest, read_until;
 
     UPDATE flowlens.staging_cursors c
     SET snapshot = read_until, latest = greatest(c.latest, newest), system_identifier = (SELECT y.system_identifier FROM pg_control_system() y)
     WHERE c.source = 'raw_repo_metrics' AND newest IS NOT NULL;
 
+    IF active_days IS NOT NULL THEN
+        PERFORM flowlens.mark_days(active_days);
+    END IF;
     IF changed IS NULL THEN
         RETURN 0;
     END IF;
@@ -262,10 +343,10 @@ BEGIN
     RETURN cardinality(changed);
 END
 $$;
-COMMENT ON FUNCTION flowlens.stage_readmes() IS
-'Takes new READMEs from raw_repo_metrics to stg_repo_readmes and to the newest staged answer of their repository; returns how many changed. Part of store_in_staging().';
+COMMENT ON FUNCTION flowlens.stage_metrics() IS
+'Takes what is new in raw_repo_metrics to staging: commits, closed issues and contributors to stg_repo_activity, READMEs to stg_repo_readmes and to the newest staged answer of their repository; returns how many READMEs changed. Part of store_in_staging().';
 -- writes staging: the owner decides who may
-REVOKE ALL ON FUNCTION flowlens.stage_readmes() FROM PUBLIC;
+REVOKE ALL ON FUNCTION flowlens.stage_metrics() FROM PUBLIC;
 
 CREATE FUNCTION flowlens.store_in_staging(OUT staged bigint, OUT rejected bigint, OUT unchanged bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
@@ -275,7 +356,7 @@ DECLARE
     run record;
 BEGIN
     PERFORM flowlens.check_installed();
-    PERFORM flowlens.stage_readmes();
+    PERFORM flowlens.stage_metrics();
     SELECT * INTO cursor_row FROM flowlens.staging_cursor('raw_github_repos');
     SELECT * INTO run FROM flowlens.stage_answers(false, cursor_row.since, cursor_row.latest);
     UPDATE flowlens.staging_cursors c

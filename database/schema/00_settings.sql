@@ -68,6 +68,7 @@ INSERT INTO flowlens.retention_policies (table_name, keep, partition_interval, t
     ('fact_render_usage', '30 days', '1 day', 'snapshot_date', 'services per repository and day'),
     ('fact_workflow_runs', '30 days', NULL, 'started_at', 'traces of runs'),
     ('raw_github_events', '7 days', '1 day', 'received_at', 'webhook deliveries'),
+    ('stg_repo_activity', '256 days', NULL, 'event_on', 'commits, closed issues and contributors by day'),
     ('dim_repositories', '30 days', NULL, 'valid_to', 'closed versions that no fact needs'),
     ('agg_repo_monthly', NULL, NULL, 'month', 'expired facts by month')
 ON CONFLICT (table_name) DO NOTHING;

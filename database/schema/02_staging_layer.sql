@@ -58,6 +58,21 @@ CREATE TABLE IF NOT EXISTS flowlens.stg_repo_readmes (
 );
 COMMENT ON TABLE flowlens.stg_repo_readmes IS 'The last README of each repository.';
 
+CREATE TABLE IF NOT EXISTS flowlens.stg_repo_activity (
+    github_id bigint NOT NULL,
+    observed_on date NOT NULL,
+    event_on date NOT NULL,
+    metric_type varchar(50) NOT NULL,
+    events bigint NOT NULL,
+    total bigint,
+    PRIMARY KEY (github_id, observed_on, event_on, metric_type),
+    CONSTRAINT valid_activity CHECK (events >= 0 AND event_on <= observed_on)
+);
+COMMENT ON TABLE flowlens.stg_repo_activity IS
+'Events of a repository (metric_type commits, closed issues, contributors) by the UTC day of the event and the UTC day on which an answer first showed them: an event that several answers show counts once. "total" is the length of a list of contributors.';
+CREATE INDEX IF NOT EXISTS idx_stg_activity_observed ON flowlens.stg_repo_activity (observed_on);
+CREATE INDEX IF NOT EXISTS idx_stg_activity_event ON flowlens.stg_repo_activity (event_on);
+
 CREATE TABLE IF NOT EXISTS flowlens.stg_render_enrichment (
     github_id bigint NOT NULL,
     repo_full_name varchar(255),

@@ -99,7 +99,7 @@ COMMENT ON TABLE flowlens.fact_repo_snapshots IS
 'One row per repository and UTC day: counts, scores and ranks. A day is published whole, in one transaction.';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.star_velocity IS 'stars a day, as the model expects them; NULL where nothing is known';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_score IS 'in [0, 1); NULL ranks last';
-COMMENT ON COLUMN flowlens.fact_repo_snapshots.activity_score IS 'days with a push per week, recent weeks weighing more (half-life 14 days); in [0, 7]';
+COMMENT ON COLUMN flowlens.fact_repo_snapshots.activity_score IS 'weighted events per week, recent weeks weighing more (half-life 14 days): days with a push 1, commits 0.1, closed issues 0.25, new contributors 1; in [0, 7] where only pushes are known, NULL where nothing is';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.growth_score IS 'star_velocity / (stars + 100), per day';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_state IS 'the star counts of the last 30 days, packed without loss: tomorrow is scored from it; see momentum_state_observations()';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.is_outlier IS 'the newest count is not believed until another one confirms it: no scores, ranked last; see docs/momentum.md';
