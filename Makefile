@@ -74,6 +74,16 @@ src/schema_files.h: $(SCHEMA_FILES) Makefile
 src/install.o src/install.bc: src/schema_files.h
 $(OBJS): $(filter-out src/schema_files.h,$(wildcard src/*.h))
 
+# Keeps the install script and the tables of a version at its release: upgrades begin from them in t/085_upgrade.pl.
+FROZEN = upgrades/frozen
+
+.PHONY: freeze
+freeze: $(DATA_built)
+	@test ! -e $(FROZEN)/$(DATA_built) || { echo "version $(EXTVERSION) is frozen already" >&2; exit 1; }
+	mkdir -p $(FROZEN)
+	cp $(DATA_built) $(FROZEN)/
+	cat $(SCHEMA_FILES) > $(FROZEN)/schema--$(EXTVERSION).sql
+
 # The official JSON-Schema-Test-Suite through a Python script outside this tree, against the server of the PG* variables:
 # make conformance SUITE=directory of the suite RUNNER=path of the runner
 CONFORMANCE_DATABASE = flowlens_conformance

@@ -6,9 +6,11 @@
  * PARTITION lets readers and writers of the parent go on, which CREATE TABLE
  * ... PARTITION OF does not.  Storing never creates one: a row whose day has
  * none waits in the default partition, and moves when the partition is made by
- * somebody who is about to commit.  Its range is one policy interval (day, week or
- * month) around the day, cut where an existing partition begins or ends, so
- * that a changed interval affects future partitions only.
+ * somebody who is about to commit; where the table is published, it moves after
+ * the attachment, because subscribers do not see what a table held before.  Its
+ * range is one policy interval (day, week or month) around the day, cut where
+ * an existing partition begins or ends, so that a changed interval affects
+ * future partitions only.
  */
 #include "postgres.h"
 
@@ -17,6 +19,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_publication.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -56,6 +59,7 @@ typedef struct NewPartition
 	char	   *lower;			/* literals of the key's type */
 	char	   *upper;
 	bool		holds_answers;	/* a raw table: rows with a large document */
+	bool		is_published;	/* subscribers follow the parent */
 } NewPartition;
 
 static SpiStep interval_step = {
@@ -79,6 +83,16 @@ flowlens_relation(const char *name)
 				 errmsg("table \"flowlens.%s\" does not exist", name),
 				 errhint("Call flowlens.install() to create the tables.")));
 	return relation_oid;
+}
+
+/* Tells whether inserts into a table go to subscribers, who do not learn of a table that is attached with its rows */
+bool
+relation_is_published(Relation relation)
+{
+	PublicationDesc description;
+
+	RelationBuildPublicationDesc(relation, &description);
+	return description.pubactions.pubinsert;
 }
 
 /* Returns the name of the partition that begins on a day */
@@ -246,22 +260,23 @@ describe_partition(Relation parent, DateADT day, const PartitionGap *gap, NewPar
 	new->lower = day_literal(first, !gap->by_date);
 	new->upper = day_literal(behind, !gap->by_date);
 	new->holds_answers = strncmp(parent_name, "raw_", 4) == 0;
+	new->is_published = relation_is_published(parent);
 }
 
 /*
- * Moves rows out of the default partition; returns how many
+ * Moves rows out of the default partition to another table; returns how many
  *
  * Nobody else may write there until the new partition is attached, because a
  * row of its range would make that fail.
  */
 static uint64
-move_rows(const NewPartition *new)
+move_rows(const NewPartition *new, const char *target)
 {
 	spi_run(psprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", new->default_partition), SPI_OK_UTILITY);
 	return spi_run(psprintf("WITH moved AS (DELETE FROM ONLY %s WHERE %s >= %s AND %s < %s RETURNING %s) "
 							"INSERT INTO %s (%s) SELECT %s FROM moved",
 							new->default_partition, new->key_column, new->lower, new->key_column, new->upper,
-							new->columns, new->partition, new->columns, new->columns),
+							new->columns, target, new->columns, new->columns),
 				   SPI_OK_INSERT);
 }
 
@@ -277,9 +292,19 @@ create_partition(const NewPartition *new)
 	if (new->holds_answers)
 		spi_run(psprintf("ALTER TABLE %s SET (toast_tuple_target = 4080)", new->partition), SPI_OK_UTILITY);
 	if (new->default_partition != NULL)
-		moved = move_rows(new);
+	{
+		if (new->is_published)
+			spi_run(psprintf("CREATE TEMP TABLE flowlens_moved_rows (LIKE %s) ON COMMIT DROP", new->parent), SPI_OK_UTILITY);
+		moved = move_rows(new, new->is_published ? "pg_temp.flowlens_moved_rows" : new->partition);
+	}
 	spi_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
 					 new->parent, new->partition, new->lower, new->upper), SPI_OK_UTILITY);
+	if (new->default_partition != NULL && new->is_published)
+	{
+		spi_run(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM pg_temp.flowlens_moved_rows",
+						 new->parent, new->columns, new->columns), SPI_OK_INSERT);
+		spi_run("DROP TABLE pg_temp.flowlens_moved_rows", SPI_OK_UTILITY);
+	}
 	return moved;
 }
 

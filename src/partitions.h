@@ -8,8 +8,10 @@
 #include "postgres.h"
 
 #include "utils/date.h"
+#include "utils/relcache.h"
 
 extern Oid	flowlens_relation(const char *name);
+extern bool relation_is_published(Relation relation);
 extern Oid	partition_of_day(Oid parent, DateADT day, bool *single_day);
 extern bool ensure_partition(Oid parent, DateADT day);
 extern void allow_default_partition(Oid parent, DateADT day);

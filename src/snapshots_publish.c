@@ -5,11 +5,13 @@
  * Where the facts are a plain partitioned table, the day's table gets the same
  * indexes and takes the place of the day's partition; the parent is locked only
  * for the exchange.  Everywhere else (columns, triggers or foreign keys of the
- * user's, a partition that holds more than the day, another engine's sharding)
- * the day is merged row by row: rows that did not change are not written.
+ * user's, a publication, a partition that holds more than the day, another
+ * engine's sharding) the day is merged row by row: rows that did not change are
+ * not written.
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -80,8 +82,13 @@ quoted_relation(Oid relation)
 static bool
 is_plain_table(Oid table)
 {
+	Relation	relation = table_open(table, AccessShareLock);
+	bool		is_published = relation_is_published(relation);
 	Datum		values[2];
 
+	table_close(relation, NoLock);
+	if (is_published)
+		return false;
 	values[0] = ObjectIdGetDatum(table);
 	values[1] = Int64GetDatum(FACT_COLUMNS);
 	spi_step_run(&plain_table_step, values, NULL);

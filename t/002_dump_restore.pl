@@ -1,7 +1,10 @@
-# A database that has been in use, with the user's own column and index, survives pg_dump and pg_restore unchanged, and
-# the pipeline goes on in the copy as in the original.
+# A database that has been in use, with the owner's columns, indexes and partitions, edited settings and a queue in the
+# middle of its work, survives pg_dump and pg_restore in every format; the pipeline goes on in the copy as in the original.
+# DROP EXTENSION keeps every row.
 use strict;
 use warnings FATAL => 'all';
+use lib 't';
+use FlowlensTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -14,73 +17,8 @@ my $other = PostgreSQL::Test::Cluster->new('restore');
 $other->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $other->start;
 
-# Stores the generated answers of a day and runs the pipeline
-sub run_day
-{
-	my ($server, $database, $day) = @_;
-	$server->safe_psql($database, qq{
-		SELECT flowlens.store_raw_repos(demo.search_answer($day), NULL, (demo.first_day() + $day + time '00:10') AT TIME ZONE 'UTC'),
-			flowlens.store_raw_repos(demo.render_answers($day), 'render', (demo.first_day() + $day + time '00:10') AT TIME ZONE 'UTC'),
-			flowlens.store_raw_repos(demo.broken_answers($day), NULL, (demo.first_day() + $day + time '00:10') AT TIME ZONE 'UTC');
-		SELECT demo.store_render_details($day);
-		SELECT demo.first_day() + $day AS day \\gset
-		CALL flowlens.run_pipeline(:'day');
-	});
-	return;
-}
-
-# Prints every table of the schema with a checksum of its rows, and every sequence with its value
-sub contents
-{
-	my ($server, $database) = @_;
-	my $rows = q{count(*) || ' ' || coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '')};
-	my %values = (r => $rows, S => q{last_value || ' ' || is_called});
-	return join("\n", map {
-		my ($kind, $name) = split(/ /, $_, 2);
-		"$name " . $server->safe_psql($database, qq{SELECT $values{$kind} FROM flowlens."$name" t})
-	} split(/\n/, $server->safe_psql($database, q{
-		SELECT relkind::text || ' ' || relname FROM pg_class
-		WHERE relnamespace = 'flowlens'::regnamespace AND relkind IN ('r', 'S') ORDER BY relname})));
-}
-
-# Prints the definitions of a database; a restored IN over varchar casts each element instead of the array
-sub definitions
-{
-	my ($server, $database) = @_;
-	my ($out, $err) = run_command([ 'pg_dump', '-s', '-d', $server->connstr($database) ]);
-	return join("\n", map { /CHECK/ ? s/::(text|character varying)(\[\])?|[()]//gr : $_ } grep { !/^(--|\\|$)/ } split(/\n/, $out));
-}
-
-# Compares two texts line by line, in any order, and shows only the lines that differ
-sub same_lines
-{
-	my ($got, $expected, $name) = @_;
-	my %count;
-	$count{$_}++ for split(/\n/, $got);
-	$count{$_}-- for split(/\n/, $expected);
-	return is(join("\n", map { ($count{$_} > 0 ? '+' : '-') . $_ } grep { $count{$_} } sort keys %count), '', $name);
-}
-
-$node->safe_psql('postgres', 'CREATE DATABASE original');
-$node->safe_psql('original', 'CREATE EXTENSION flowlens_trender; SELECT flowlens.install()');
-$node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('original'), '-v', 'ON_ERROR_STOP=1', '-f', 'bin/lib/demo_answers.sql' ],
-	'generated answers');
-run_day($node, 'original', $_) for 10 .. 15;
-
-# what users do to their tables
-$node->safe_psql('original', q{
-	ALTER TABLE flowlens.dim_repositories ADD COLUMN team text;
-	UPDATE flowlens.dim_repositories SET team = 'platform' WHERE github_id % 3 = 0;
-	CREATE INDEX dim_repositories_team ON flowlens.dim_repositories (team);
-	ALTER TABLE flowlens.fact_repo_snapshots ADD COLUMN note text DEFAULT 'none';
-	CREATE INDEX fact_repo_snapshots_stars ON flowlens.fact_repo_snapshots (stars);
-	INSERT INTO flowlens.leaderboard_exclusions VALUES ('papercrane/%', 'asked for');
-	UPDATE flowlens.settings SET value = '20' WHERE name = 'leaderboard_size';
-	INSERT INTO flowlens.dim_render_services (service_type) VALUES ('key-value');
-});
-run_day($node, 'original', $_) for 16 .. 17;
-# one answer that no run has read yet
-$node->safe_psql('original', q{SELECT flowlens.store_raw_repos(demo.search_answer(18), NULL, (demo.first_day() + 18 + time '00:10') AT TIME ZONE 'UTC')});
+create_database($node, 'original');
+live_in($node, 'original');
 
 # the report of bin/demo
 my ($report, $errors) = run_command([ 'psql', '-X', '-d', $node->connstr('original'), '-v', 'ON_ERROR_STOP=1', '-f', 'bin/lib/demo_report.sql' ]);
@@ -88,19 +26,59 @@ is($errors, '', 'the demo report runs');
 like($report, qr/^ +1 \| \S+ +\| \S+ +\| +\d+ \| +[\d.]+ \| +0\.\d+ \| .*[^\x00-\x7f]/m, 'with a line of bars');
 like($report, qr/-hq\//, 'and a rename');
 
-my $file = $node->basedir . '/original.dump';
-command_ok([ 'pg_dump', '-Fc', '-f', $file, '-d', $node->connstr('original') ], 'pg_dump');
-$other->safe_psql('postgres', 'CREATE DATABASE copy');
-command_ok([ 'pg_restore', '--exit-on-error', '-d', $other->connstr('copy'), $file ], 'pg_restore');
-
 my $original = contents($node, 'original');
-like($original, qr/^fact_repo_snapshots_\w+ [1-9]\d\d /m, 'there are facts to compare');
-same_lines(contents($other, 'copy'), $original, 'every table and sequence is the same');
-same_lines(definitions($other, 'copy'), definitions($node, 'original'), 'so are all definitions');
-is($other->safe_psql('copy', "SELECT flowlens.install()"), 'up to date', 'install() knows its tables');
+like($original, qr/^fact_repo_snapshots_\w+\|[1-9]\d\d /m, 'there are facts to compare');
+like($original, qr/^facts_of_2019\|50 /m, 'in a partition of their own, too');
+is($node->safe_psql('original', q{SELECT bool_or(processed), bool_or(NOT processed) FROM flowlens.pull_requests}), 't|t', 'flags of both kinds');
+is($node->safe_psql('original', q{SELECT bool_or(leased), bool_or(attempts > 0 AND NOT leased AND ready_at < 'infinity'), bool_or(ready_at = 'infinity'),
+	bool_or(queue = 'flowlens.raw_github_events'::regclass) FROM flowlens.work_queue}), 't|t|t|t', 'a queue in the middle of its work');
 
-# both go on: the copy in another cluster reads what was unread, and publishes the same
-for my $pair ([ $node, 'original' ], [ $other, 'copy' ])
+# the whole database, and schema flowlens alone: with the extension in the dump, or created before the restore
+my @ways = (
+	[ 'whole', [qw(-Fc)], [] ],
+	[ 'whole_plain', [qw(-Fp)] ],
+	[ 'whole_directory', [qw(-Fd -j2)], [qw(-j2)] ],
+	[ 'schema_alone', [qw(-Fc -n flowlens)], [qw(-n flowlens)], 'CREATE EXTENSION flowlens_trender' ],
+	[ 'schema_and_extension', [qw(-Fp -n flowlens -e flowlens_trender)] ]);
+for my $way (@ways)
+{
+	my ($name, $dump_options, $restore_options, $before) = @$way;
+	my $file = $node->basedir . "/$name";
+	command_ok([ 'pg_dump', @$dump_options, '-f', $file, '-d', $node->connstr('original') ], "$name: pg_dump @$dump_options");
+	$other->safe_psql('postgres', "CREATE DATABASE $name");
+	$other->safe_psql($name, $before) if defined $before;
+	command_ok($restore_options ? [ 'pg_restore', '--exit-on-error', @$restore_options, '-d', $other->connstr($name), $file ]
+		: [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $other->connstr($name), '-f', $file ], "$name: restored");
+	same_lines(contents($other, $name), $original, "$name: every table and sequence is the same");
+	my @part = $name =~ /^schema/ ? qw(-n flowlens) : ();
+	same_lines(definitions($other, $name, @part), definitions($node, 'original', @part), "$name: so are all definitions");
+	is($other->safe_psql($name, "SELECT flowlens.install()"), 'up to date', "$name: install() knows its tables");
+}
+is($other->safe_psql('whole', q{SELECT rules, document FROM public.contract}), '{"type": "object"}|{"name": "x"}', 'a table with a jsonschema');
+is($other->safe_psql('whole', q{SELECT count(*) > 5 FROM public.our_board}), 't', 'and a view of their own');
+
+# a dropped extension takes its functions and triggers along, and nothing else
+my ($status, $out, $err) = $other->psql('schema_alone', 'DROP EXTENSION flowlens_trender');
+like($err, qr/cannot drop extension flowlens_trender because other objects depend on it/, 'DROP EXTENSION refuses');
+same_lines(contents($other, 'schema_alone'), $original, 'nothing is gone');
+$other->safe_psql('schema_alone', 'DROP EXTENSION flowlens_trender CASCADE');
+same_lines(contents($other, 'schema_alone'), $original, 'CASCADE keeps every row');
+is($other->safe_psql('schema_alone', q{SELECT count(*) FROM pg_trigger WHERE tgrelid = 'flowlens.pull_requests'::regclass AND NOT tgisinternal}),
+	0, 'but no triggers');
+is($other->safe_psql('schema_alone', 'CREATE EXTENSION flowlens_trender; SELECT flowlens.install()'), 'installed ' . control_version(),
+	'install() afterwards');
+# shipped rows are offered again: a sequence moves, and a rule that was deleted is back
+my @shipped = qw(schema_version risk_rules dim_languages_language_key_seq dim_render_services_service_key_seq);
+same_lines(contents($other, 'schema_alone', \@shipped), contents($node, 'original', \@shipped), 'changes no row');
+same_lines(definitions($other, 'schema_alone', qw(-n flowlens)), definitions($node, 'original', qw(-n flowlens)), 'and brings the triggers back');
+is($other->safe_psql('schema_alone', q{UPDATE flowlens.pull_requests SET title = 'changed' WHERE pr_number = 101;
+	SELECT processed, count(q.id) FROM flowlens.pull_requests p LEFT JOIN flowlens.work_queue q USING (id) WHERE pr_number = 101 GROUP BY 1}),
+	'f|1', 'which work');
+
+# all go on: the copies in another cluster read what was unread, and publish the same
+my @copies = map { [ $other, $_ ] } qw(whole_directory schema_alone);
+$other->safe_psql('schema_alone', slurp_file('bin/lib/demo_answers.sql'));
+for my $pair ([ $node, 'original' ], @copies)
 {
 	$pair->[0]->safe_psql($pair->[1], q{SELECT demo.first_day() + 18 AS day \gset
 		CALL flowlens.run_pipeline(:'day')});
@@ -111,8 +89,11 @@ my $facts = 'SELECT github_id, snapshot_date, stars, momentum_score, rank_overal
 my $versions = 'SELECT github_id, valid_from, valid_to, repo_full_name, description, readme_content, team
 	FROM flowlens.dim_repositories ORDER BY 1, 2';
 my $rejected = 'SELECT count(*) FROM flowlens.stg_repos_rejected';
-is($other->safe_psql('copy', $_), $node->safe_psql('original', $_), 'the copy goes on like the original') for ($facts, $versions, $rejected);
-is($other->safe_psql('copy', "SELECT count(*) FROM flowlens.pipeline_days WHERE published_at IS NOT NULL"), '10', 'ten days are published');
+for my $copy (@copies)
+{
+	is($copy->[0]->safe_psql($copy->[1], $_), $node->safe_psql('original', $_), "$copy->[1] goes on like the original") for ($facts, $versions, $rejected);
+	is($copy->[0]->safe_psql($copy->[1], "SELECT count(*) FROM flowlens.pipeline_days WHERE published_at IS NOT NULL"), '10', 'ten days are published');
+}
 
 $node->stop;
 $other->stop;

@@ -1,10 +1,9 @@
 # The documents keep their word: every SQL block of README.md runs, in order, in one session on a scratch database; so
-# does every shell block marked "sh run". A block marked "sql no-run" is shown only. META.json agrees with the tree.
+# does every shell block marked "sh run". A block marked "sql no-run" is shown only.
 use strict;
 use warnings FATAL => 'all';
 use Cwd qw(getcwd);
 use IPC::Run qw(run);
-use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -33,16 +32,6 @@ sub blocks
 	}
 	return @blocks;
 }
-
-# metadata
-my $meta = decode_json(slurp_file('META.json'));
-my ($version) = slurp_file('flowlens_trender.control') =~ /^default_version = '(.*)'$/m;
-my $provides = $meta->{provides}{flowlens_trender};
-is($meta->{version}, $version, 'META.json has the version of the control file');
-is($provides->{version}, $version, 'so has what it provides');
-ok(-f $provides->{$_}, "META.json: $provides->{$_} exists") for qw(file docfile);
-like($meta->{$_}, qr/\S/, "META.json has $_") for qw(name abstract license maintainer);
-is($meta->{'meta-spec'}{version}, '1.0.0', 'META.json follows version 1.0.0 of its rules');
 
 # a database set up as the document says first: by bin/db_setup.sh
 my $node = PostgreSQL::Test::Cluster->new('readme');
