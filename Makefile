@@ -9,12 +9,14 @@ DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 # The install script is these parts in this order: a part may use what stands above it.
 SQL_PARTS = src/flowlens_trender.sql \
 	src/util_lock.sql \
+	src/sharding.sql \
 	src/install.sql \
 	src/partitions.sql \
 	src/json_schema.sql \
 	src/github_repo.sql \
 	src/raw_layer.sql \
 	src/staging.sql \
+	src/staging_sharded.sql \
 	src/momentum.sql \
 	src/momentum_backtest.sql \
 	src/scd2.sql \

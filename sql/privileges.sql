@@ -22,7 +22,7 @@ ORDER BY 1::text;
 -- what writes is not for PUBLIC
 SELECT p.oid::regprocedure AS open_to_all FROM pg_proc p
 WHERE p.pronamespace = 'flowlens'::regnamespace AND p.provolatile = 'v' AND p.prokind IN ('f', 'p')
-  AND p.proname <> 'backend_is_running'    -- only looks
+  AND p.proname NOT IN ('backend_is_running', 'coordinator_xid')    -- only look
   AND EXISTS (SELECT 1 FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)
 ORDER BY 1::text;
 

@@ -30,7 +30,7 @@ BEGIN
         INSERT INTO flowlens.dim_languages (language_name, display_name)
         SELECT s.language, s.language
         FROM (SELECT DISTINCT t.language FROM flowlens.stg_repos_validated t WHERE t.observed_on = pending) s
-        WHERE NOT EXISTS (SELECT 1 FROM flowlens.dim_languages l WHERE l.language_name = s.language)
+        WHERE s.language NOT IN (SELECT l.language_name FROM flowlens.dim_languages l)
         ON CONFLICT (language_name) DO NOTHING;
         SELECT * INTO counts FROM flowlens.load_dimensions_of_day(pending, as_of);
         inserted := inserted + counts.inserted;

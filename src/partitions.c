@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "partitions.h"
+#include "sharding.h"
 #include "util_days.h"
 #include "util_lock.h"
 #include "util_spi.h"
@@ -267,13 +268,14 @@ describe_partition(Relation parent, DateADT day, const PartitionGap *gap, NewPar
  * Moves rows out of the default partition to another table; returns how many
  *
  * Nobody else may write there until the new partition is attached, because a
- * row of its range would make that fail.
+ * row of its range would make that fail.  Without ONLY: with it, Citus would
+ * look for the rows of a distributed table on this server.
  */
 static uint64
 move_rows(const NewPartition *new, const char *target)
 {
-	spi_run(psprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", new->default_partition), SPI_OK_UTILITY);
-	return spi_run(psprintf("WITH moved AS (DELETE FROM ONLY %s WHERE %s >= %s AND %s < %s RETURNING %s) "
+	spi_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", new->default_partition), SPI_OK_UTILITY);
+	return spi_run(psprintf("WITH moved AS (DELETE FROM %s WHERE %s >= %s AND %s < %s RETURNING %s) "
 							"INSERT INTO %s (%s) SELECT %s FROM moved",
 							new->default_partition, new->key_column, new->lower, new->key_column, new->upper,
 							new->columns, target, new->columns, new->columns),
@@ -336,6 +338,9 @@ make_partition(Oid parent, DateADT day, uint64 *moved)
 	if (OidIsValid(gap.partition))
 		return false;
 	*moved = create_partition(&new);
+	/* Citus has copied the rows to the shards and left them here too */
+	if (*moved > 0 && is_distributed(parent))
+		spi_run(psprintf("SELECT truncate_local_data_after_distributing_table(%s)", quote_literal_cstr(new.partition)), SPI_OK_SELECT);
 	return true;
 }
 

@@ -53,6 +53,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg
 AS $$
 DECLARE
     part record;
+    days date[];
 BEGIN
     FOR part IN
         SELECT c.oid::regclass AS parent, k.partdefid::regclass AS name, a.attname,
@@ -64,9 +65,10 @@ BEGIN
         WHERE p.partition_interval IS NOT NULL
         ORDER BY p.table_name
     LOOP
-        -- the days that a partition can have; a row of another one stays
-        RETURN QUERY EXECUTE format('SELECT DISTINCT $1, %s FROM ONLY %s WHERE %I >= ''1970-01-01 00:00+00'' AND %3$I < ''9999-12-31 00:00+00'' ORDER BY 2',
-                                    format(part.day, part.attname), part.name, part.attname) USING part.parent;
+        -- the days that a partition can have; a row of another one stays; without ONLY, behind which Citus sees no shards
+        EXECUTE format('SELECT ARRAY(SELECT DISTINCT %s FROM %s WHERE %I >= ''1970-01-01 00:00+00'' AND %3$I < ''9999-12-31 00:00+00'')',
+                       format(part.day, part.attname), part.name, part.attname) INTO days;
+        RETURN QUERY SELECT part.parent, d FROM unnest(days) d ORDER BY d;
     END LOOP;
 END
 $$;
@@ -158,7 +160,7 @@ BEGIN
         SELECT (SELECT count(*) FROM part), (coalesce(max(c.upper), as_of) AT TIME ZONE 'UTC')::date INTO partitions, prepared_until FROM chain c;
         default_has_rows := false;
         IF table_row.default_partition IS NOT NULL THEN
-            EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', table_row.default_partition) INTO default_has_rows;
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', table_row.default_partition) INTO default_has_rows;
         END IF;
         RETURN NEXT;
     END LOOP;

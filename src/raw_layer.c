@@ -8,32 +8,35 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/xid8.h"
 
 #include "compat.h"
 #include "partitions.h"
 #include "util_days.h"
 #include "util_spi.h"
 
+/* arrival_xid is given, not left to its default: Citus may compute that on a worker, where transactions have other numbers */
 static SpiStep store_repos_step = {
-	.sql = "INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp, source_language) "
+	.sql = "INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp, source_language, arrival_xid) "
 	"SELECT flowlens.github_repo_id(item), "
-	"CASE jsonb_typeof(item -> 'full_name') WHEN 'string' THEN left(item ->> 'full_name', 255) ELSE '' END, item, $3, $2 "
+	"CASE jsonb_typeof(item -> 'full_name') WHEN 'string' THEN left(item ->> 'full_name', 255) ELSE '' END, item, $3, $2, $4 "
 	"FROM jsonb_array_elements($1) item",
-	.nargs = 3,
-	.argtypes = {JSONBOID, TEXTOID, TIMESTAMPTZOID},
+	.nargs = 4,
+	.argtypes = {JSONBOID, TEXTOID, TIMESTAMPTZOID, XID8OID},
 	.expected = SPI_OK_INSERT
 };
 
 static SpiStep store_metrics_step = {
-	.sql = "INSERT INTO flowlens.raw_repo_metrics (github_id, repo_full_name, metric_type, metric_data, fetch_timestamp) "
-	"SELECT $1, (SELECT d.repo_full_name FROM flowlens.dim_repositories d WHERE d.github_id = $1 AND d.is_current), $2, $3, $4",
-	.nargs = 4,
-	.argtypes = {INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID},
+	.sql = "INSERT INTO flowlens.raw_repo_metrics (github_id, repo_full_name, metric_type, metric_data, fetch_timestamp, arrival_xid) "
+	"SELECT $1, (SELECT d.repo_full_name FROM flowlens.dim_repositories d WHERE d.github_id = $1 AND d.is_current), $2, $3, $4, $5",
+	.nargs = 5,
+	.argtypes = {INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID, XID8OID},
 	.expected = SPI_OK_INSERT
 };
 
@@ -89,8 +92,8 @@ PG_FUNCTION_INFO_V1(flowlens_store_raw_repos);
 Datum
 flowlens_store_raw_repos(PG_FUNCTION_ARGS)
 {
-	Datum		values[3];
-	char		nulls[3] = {' ', ' ', ' '};
+	Datum		values[4];
+	char		nulls[4] = {' ', ' ', ' ', ' '};
 	TimestampTz observed_at;
 	uint64		stored;
 
@@ -102,6 +105,7 @@ flowlens_store_raw_repos(PG_FUNCTION_ARGS)
 	values[1] = PG_GETARG_DATUM(1);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
 	values[2] = TimestampTzGetDatum(observed_at);
+	values[3] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 
 	SPI_connect();
 	allow_default_partition(flowlens_relation("raw_github_repos"), utc_day(observed_at));
@@ -114,7 +118,7 @@ flowlens_store_raw_repos(PG_FUNCTION_ARGS)
 static void
 store_metric(int64 github_id, text *metric_type, Jsonb *metric_data, TimestampTz observed_at)
 {
-	Datum		values[4];
+	Datum		values[5];
 
 	if (github_id <= 0)
 		ereport(ERROR,
@@ -126,6 +130,7 @@ store_metric(int64 github_id, text *metric_type, Jsonb *metric_data, TimestampTz
 	values[1] = PointerGetDatum(metric_type);
 	values[2] = JsonbPGetDatum(metric_data);
 	values[3] = TimestampTzGetDatum(observed_at);
+	values[4] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 
 	SPI_connect();
 	allow_default_partition(flowlens_relation("raw_repo_metrics"), utc_day(observed_at));

@@ -40,6 +40,7 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_cata
 AS $$
 DECLARE
     known text[];
+    known_name text;
     new_category text := category;
     touched date;
 BEGIN
@@ -56,11 +57,13 @@ BEGIN
     SELECT coalesce(array_agg(flowlens.render_service_type(u.service) ORDER BY u.n), '{}') INTO known
     FROM unnest(services) WITH ORDINALITY u (service, n) WHERE btrim(u.service) <> '';
 
+    SELECT d.repo_full_name INTO known_name
+    FROM flowlens.dim_repositories d WHERE d.github_id = store_render_enrichment.github_id AND d.is_current;
+
     INSERT INTO flowlens.stg_render_enrichment AS e (github_id, repo_full_name, render_category, render_services, service_count,
         has_blueprint_button, deploy_button_url, render_complexity_score, observed_at)
     VALUES (store_render_enrichment.github_id,
-            (SELECT d.repo_full_name FROM flowlens.dim_repositories d WHERE d.github_id = store_render_enrichment.github_id AND d.is_current),
-            new_category, known, cardinality(known), coalesce(store_render_enrichment.has_blueprint_button, false),
+            known_name, new_category, known, cardinality(known), coalesce(store_render_enrichment.has_blueprint_button, false),
             store_render_enrichment.deploy_button_url,
             flowlens.render_complexity_score(known, coalesce(store_render_enrichment.has_blueprint_button, false) OR new_category = 'blueprint'),
             store_render_enrichment.observed_at)
@@ -110,9 +113,12 @@ BEGIN
         GROUP BY f.repo_key, v.service_key, f.github_id, e.render_complexity_score, e.has_blueprint_button
     ), gone AS (
         DELETE FROM flowlens.fact_render_usage g
-        WHERE g.snapshot_date = load_render_usage.snapshot_date
-          AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.github_id = g.github_id AND w.service_key = g.service_key)
-        RETURNING 1
+        USING (SELECT o.github_id, o.service_key
+               FROM flowlens.fact_render_usage o
+               LEFT JOIN wanted w ON w.github_id = o.github_id AND w.service_key = o.service_key
+               WHERE o.snapshot_date = load_render_usage.snapshot_date AND w.github_id IS NULL) u
+        WHERE g.snapshot_date = load_render_usage.snapshot_date AND g.github_id = u.github_id AND g.service_key = u.service_key
+        RETURNING g.github_id
     ), stored AS (
         INSERT INTO flowlens.fact_render_usage AS g (repo_key, service_key, github_id, snapshot_date, service_count, complexity_score, has_blueprint)
         SELECT w.repo_key, w.service_key, w.github_id, load_render_usage.snapshot_date, w.service_count, w.complexity_score, w.has_blueprint
@@ -122,7 +128,7 @@ BEGIN
             complexity_score = excluded.complexity_score, has_blueprint = excluded.has_blueprint
         WHERE (g.repo_key, g.service_count, g.complexity_score, g.has_blueprint)
               IS DISTINCT FROM (excluded.repo_key, excluded.service_count, excluded.complexity_score, excluded.has_blueprint)
-        RETURNING 1
+        RETURNING g.github_id
     )
     SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM stored) INTO changed;
     RETURN changed;

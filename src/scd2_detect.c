@@ -37,6 +37,7 @@
 
 #include "compat.h"
 #include "scd2_detect.h"
+#include "sharding.h"
 
 /* Values of flowlens.scd2_detector */
 enum
@@ -204,7 +205,7 @@ is_source_scannable(Scd2Merge *merge)
 
 	if (!OidIsValid(source) || get_rel_relkind(source) != RELKIND_RELATION || has_subclass(source) ||
 		pg_class_aclcheck(source, GetUserId(), ACL_SELECT) != ACLCHECK_OK ||
-		check_enable_rls(source, InvalidOid, true) == RLS_ENABLED)
+		check_enable_rls(source, InvalidOid, true) == RLS_ENABLED || is_distributed(source))
 		return false;
 	for (i = 0; i < merge->ncolumns; i++)
 	{

@@ -65,6 +65,48 @@ report_two_currents(void *state, TupleTableSlot *slot)
 	scd2_two_currents_error(state, slot->tts_values);
 }
 
+/*
+ * Copies the versions that this merge may have to know from a target on other
+ * servers, which cannot join them with the source in every way that is needed:
+ * the current ones and those that end after the earliest observation.
+ */
+static void
+fetch_versions(Scd2Merge *merge, const char *source, TimestampTz earliest)
+{
+	Oid			types[1] = {TIMESTAMPTZOID};
+	Datum		values[1] = {TimestampTzGetDatum(earliest)};
+	StringInfoData sql;
+
+	if (merge->local)
+		return;
+	merge->versions = "pg_temp.scd2_versions_table";
+	scd2_execute(psprintf("CREATE TEMPORARY TABLE scd2_versions_table ON COMMIT DROP AS SELECT * FROM %s WITH NO DATA",
+						  merge->target), 0, NULL, NULL, SPI_OK_UTILITY);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s SELECT d.* FROM %s d", merge->versions, merge->target);
+	if (!merge->request->close_missing)
+	{
+		appendStringInfoString(&sql, " JOIN (SELECT DISTINCT ");
+		scd2_append_key_list(&sql, merge, "");
+		appendStringInfo(&sql, " FROM %s) s ON ", source);
+		scd2_append_keys_equal(&sql, merge, "d", "s", true);
+	}
+	appendStringInfo(&sql, " WHERE d.%s OR d.%s OPERATOR(pg_catalog.>=) $1",
+					 scd2_control_name(merge->request->is_current_column),
+					 scd2_control_name(merge->request->valid_to_column));
+	scd2_execute(sql.data, 1, types, values, SPI_OK_INSERT);
+	scd2_execute(psprintf("ANALYZE %s", merge->versions), 0, NULL, NULL, SPI_OK_UTILITY);
+}
+
+/* Forgets the copy of versions */
+static void
+forget_versions(Scd2Merge *merge)
+{
+	if (!merge->local)
+		scd2_execute(psprintf("DROP TABLE %s", merge->versions), 0, NULL, NULL, SPI_OK_UTILITY);
+	merge->versions = merge->target;
+}
+
 /* Fails if the source has a key twice, or a key has two current versions */
 static void
 check_unique(Scd2Merge *merge, const char *source)
@@ -85,7 +127,7 @@ check_unique(Scd2Merge *merge, const char *source)
 	scd2_append_key_list(&sql, merge, "s.");
 	appendStringInfoString(&sql, " FROM (SELECT DISTINCT ");
 	scd2_append_key_list(&sql, merge, "");
-	appendStringInfo(&sql, " FROM %s) s JOIN %s d ON ", source, merge->target);
+	appendStringInfo(&sql, " FROM %s) s JOIN %s d ON ", source, merge->versions);
 	scd2_append_keys_equal(&sql, merge, "d", "s", true);
 	appendStringInfo(&sql, " WHERE d.%s GROUP BY ", scd2_control_name(merge->request->is_current_column));
 	scd2_append_key_list(&sql, merge, "s.");
@@ -149,7 +191,7 @@ append_is_late(StringInfo sql, Scd2Merge *merge)
 	appendStringInfo(sql, " OR s.at OPERATOR(pg_catalog.<) d.%s"
 					 " OR s.at OPERATOR(pg_catalog.=) d.%s AND (s.deleted OR ", from, from);
 	append_changed(sql, merge, SCD2_TRACKED);
-	appendStringInfo(sql, ") OR d.%s IS NULL AND EXISTS (SELECT 1 FROM %s h WHERE ", from, merge->target);
+	appendStringInfo(sql, ") OR d.%s IS NULL AND EXISTS (SELECT 1 FROM %s h WHERE ", from, merge->versions);
 	scd2_append_keys_equal(sql, merge, "h", "s", true);
 	appendStringInfo(sql, " AND h.%s OPERATOR(pg_catalog.>=) s.at)",
 					 scd2_control_name(merge->request->valid_to_column));
@@ -247,7 +289,7 @@ detect_changes(Scd2Merge *merge, const char *source)
 	append_old_and_new_values(&sql, merge);
 	appendStringInfoString(&sql, " FROM ");
 	append_source(&sql, merge, source);
-	appendStringInfo(&sql, " s LEFT JOIN %s d ON ", merge->target);
+	appendStringInfo(&sql, " s LEFT JOIN %s d ON ", merge->versions);
 	scd2_append_keys_equal(&sql, merge, "d", "s", true);
 	appendStringInfo(&sql, " AND d.%s) changes WHERE action IS NOT NULL", current);
 	scd2_query(sql.data, 0, NULL, NULL, scd2_put_delta_slot, merge);
@@ -276,7 +318,7 @@ detect_missing(Scd2Merge *merge, const char *source)
 						 i < merge->nkeys ? scd2_column_name(&merge->columns[i]) : "NULL");
 	appendStringInfo(&sql, " FROM %s d WHERE d.%s OPERATOR(pg_catalog.<=) $1"
 					 " AND (d.%s IS NULL OR d.%s OPERATOR(pg_catalog.>) $1)"
-					 " AND NOT EXISTS (SELECT 1 FROM %s s WHERE ", merge->target, from, to, to, source);
+					 " AND NOT EXISTS (SELECT 1 FROM %s s WHERE ", merge->versions, from, to, to, source);
 	scd2_append_keys_equal(&sql, merge, "d", "s", true);
 	appendStringInfoChar(&sql, ')');
 	scd2_query(sql.data, 1, types, values, scd2_put_delta_slot, merge);
@@ -309,6 +351,7 @@ scd2_detect_by_join(Scd2Merge *merge)
 	merge->source_rows = 0;
 	scd2_stream_source(merge, copy_source_row, &copy);
 	source = scd2_publish(merge, "scd2_source", merge->stream_desc, copy.store, merge->source_rows);
+	fetch_versions(merge, source, copy.earliest);
 	check_unique(merge, source);
 	merge->forward = is_forward(merge, copy.earliest);
 	detect_changes(merge, source);
@@ -316,6 +359,7 @@ scd2_detect_by_join(Scd2Merge *merge)
 		detect_missing(merge, source);
 	if (OidIsValid(merge->request->observations))
 		scd2_log_observations(merge, source);
+	forget_versions(merge);
 	scd2_withdraw(merge, "scd2_source");
 	tuplestore_end(copy.store);
 }

@@ -216,7 +216,8 @@ void
 scd2_query(const char *sql, int nargs, Oid *types, Datum *values, Scd2RowHandler handler, void *state)
 {
 	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
-	ParamListInfo params = makeParamList(nargs);
+	/* an empty list would crash Citus 13 */
+	ParamListInfo params = nargs > 0 ? makeParamList(nargs) : NULL;
 	SPIExecuteOptions options = {0};
 	HandlerReceiver receiver = {0};
 	int			result;

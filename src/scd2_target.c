@@ -34,6 +34,7 @@
 
 #include "compat.h"
 #include "scd2_internal.h"
+#include "sharding.h"
 
 /* Returns the attribute number of a live column, or InvalidAttrNumber */
 static AttrNumber
@@ -104,21 +105,6 @@ is_local_heap(Oid relation)
 	return result;
 }
 
-/* Tells whether the Citus extension keeps the rows of a relation elsewhere */
-static bool
-is_distributed(Oid relation)
-{
-	Oid			catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
-	Oid			types[1] = {REGCLASSOID};
-	Datum		values[1] = {ObjectIdGetDatum(relation)};
-
-	if (!OidIsValid(catalog))
-		return false;
-	return scd2_execute("SELECT 1 FROM pg_catalog.pg_dist_partition "
-						"WHERE logicalrelid OPERATOR(pg_catalog.=) $1",
-						1, types, values, SPI_OK_SELECT) > 0;
-}
-
 /* Locks the relations below the target and collects those that hold rows */
 static void
 collect_leaves(Scd2Merge *merge)
@@ -154,7 +140,7 @@ check_target(Scd2Merge *merge)
 	char		kind = get_rel_relkind(target);
 	AclResult	result;
 
-	merge->target = scd2_qualified_name(target);
+	merge->versions = merge->target = scd2_qualified_name(target);
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "partitions.h"
+#include "sharding.h"
 #include "snapshots.h"
 #include "snapshots_publish.h"
 #include "util_days.h"
@@ -43,15 +44,14 @@ typedef struct DayPlace
 	char	   *next_day;		/* literal */
 } DayPlace;
 
-/* Counts what a bulk write would pass over: columns beyond our $2, triggers, constraints, rules, policies, sharding */
+/* Counts what a bulk write would pass over: columns beyond our $2, triggers, constraints, rules, policies */
 static SpiStep plain_table_step = {
 	.sql =
 	"SELECT (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped) - $2"
 	"     + (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = $1)"
 	"     + (SELECT count(*) FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype NOT IN ('p', 'u', 'n'))"
 	"     + (SELECT count(*) FROM pg_rewrite r WHERE r.ev_class = $1)"
-	"     + (SELECT count(*) FROM pg_policy p WHERE p.polrelid = $1)"
-	"     + (SELECT count(*) FROM pg_class c WHERE c.oid = to_regclass('pg_catalog.pg_dist_partition'))",
+	"     + (SELECT count(*) FROM pg_policy p WHERE p.polrelid = $1)",
 	.nargs = 2,
 	.argtypes = {REGCLASSOID, INT8OID},
 	.expected = SPI_OK_SELECT
@@ -92,7 +92,7 @@ is_plain_table(Oid table)
 	values[0] = ObjectIdGetDatum(table);
 	values[1] = Int64GetDatum(FACT_COLUMNS);
 	spi_step_run(&plain_table_step, values, NULL);
-	return spi_result_int64(1) == 0;
+	return spi_result_int64(1) == 0 && !is_distributed(table);
 }
 
 /* Decides how the day is published */
@@ -191,9 +191,11 @@ static void
 merge_rows(const DayPlace *place, DateADT day)
 {
 	(void) ensure_partition(flowlens_relation("fact_repo_snapshots"), day);
-	spi_run(psprintf("DELETE FROM " FACTS " f WHERE f.snapshot_date = %s "
-					 "AND NOT EXISTS (SELECT 1 FROM %s n WHERE n.github_id = f.github_id)",
-					 place->day, place->new_table), SPI_OK_DELETE);
+	/* not NOT EXISTS: Citus cannot send the day's table to the shards from there */
+	spi_run(psprintf("DELETE FROM " FACTS " f USING (SELECT o.github_id FROM " FACTS " o LEFT JOIN %s n ON n.github_id = o.github_id "
+					 "WHERE o.snapshot_date = %s AND n.github_id IS NULL) gone "
+					 "WHERE f.snapshot_date = %s AND f.github_id = gone.github_id",
+					 place->new_table, place->day, place->day), SPI_OK_DELETE);
 	spi_run(psprintf("INSERT INTO " FACTS " AS f (github_id, snapshot_date, " MERGED_COLUMNS ") "
 					 "SELECT github_id, snapshot_date, " MERGED_COLUMNS " FROM %s "
 					 "ON CONFLICT (github_id, snapshot_date) DO UPDATE SET (" MERGED_COLUMNS ") = "

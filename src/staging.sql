@@ -264,6 +264,31 @@ $$;
 COMMENT ON FUNCTION flowlens.metric_events(text, jsonb, date) IS
 'The events in an answer about commits, issues or contributors by UTC day, at most 100 a day, of the 256 days up to observed_on: commits of a list or of the statistics by week, closed issues without pull requests, contributors with commits in a week. is_total marks the length of a plain list of contributors. What is not understood is no event.';
 
+CREATE FUNCTION flowlens.apply_readmes(changed bigint[])
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    days date[];
+BEGIN
+    -- a README belongs to the newest answer that is staged; one that comes before any answer waits for it
+    WITH updated AS (
+        UPDATE flowlens.stg_repos_validated s
+        SET readme_content = m.readme_content, effective_at = greatest(s.effective_at, m.observed_at)
+        FROM flowlens.stg_repo_readmes m
+        WHERE m.github_id = ANY (changed) AND s.github_id = m.github_id
+          AND s.observed_on = (SELECT max(n.observed_on) FROM flowlens.stg_repos_validated n WHERE n.github_id = m.github_id)
+          AND s.readme_content IS DISTINCT FROM m.readme_content
+        RETURNING s.observed_on
+    )
+    SELECT array_agg(DISTINCT u.observed_on) INTO days FROM updated u;
+    UPDATE flowlens.pipeline_days d SET dimensions_pending = true, changes = d.changes + 1 WHERE d.day = ANY (days);
+END
+$$;
+COMMENT ON FUNCTION flowlens.apply_readmes(bigint[]) IS
+'Takes the READMEs of some repositories from stg_repo_readmes to the newest staged answer of each, and marks its day. Part of store_in_staging().';
+-- writes staging: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.apply_readmes(bigint[]) FROM PUBLIC;
+
 CREATE FUNCTION flowlens.stage_metrics()
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET jit = off    -- compiling takes longer than it saves
 AS $$
@@ -273,7 +298,6 @@ DECLARE
     newest timestamptz;
     changed bigint[];
     active_days date[];
-    days date[];
 BEGIN
     SELECT * INTO cursor_row FROM flowlens.staging_cursor('raw_repo_metrics');
     WITH arrived AS (
@@ -328,18 +352,7 @@ BEGIN
     IF changed IS NULL THEN
         RETURN 0;
     END IF;
-    -- a README belongs to the newest answer that is staged; one that comes before any answer waits for it
-    WITH updated AS (
-        UPDATE flowlens.stg_repos_validated s
-        SET readme_content = m.readme_content, effective_at = greatest(s.effective_at, m.observed_at)
-        FROM flowlens.stg_repo_readmes m
-        WHERE m.github_id = ANY (changed) AND s.github_id = m.github_id
-          AND s.observed_on = (SELECT max(n.observed_on) FROM flowlens.stg_repos_validated n WHERE n.github_id = m.github_id)
-          AND s.readme_content IS DISTINCT FROM m.readme_content
-        RETURNING s.observed_on
-    )
-    SELECT array_agg(DISTINCT u.observed_on) INTO days FROM updated u;
-    UPDATE flowlens.pipeline_days d SET dimensions_pending = true, changes = d.changes + 1 WHERE d.day = ANY (days);
+    PERFORM flowlens.apply_readmes(changed);
     RETURN cardinality(changed);
 END
 $$;
@@ -356,6 +369,10 @@ DECLARE
     run record;
 BEGIN
     PERFORM flowlens.check_installed();
+    IF flowlens.is_distributed('flowlens.raw_github_repos') THEN
+        SELECT s.staged, s.rejected, s.unchanged INTO staged, rejected, unchanged FROM flowlens.store_in_staging_sharded() s;
+        RETURN;
+    END IF;
     PERFORM flowlens.stage_metrics();
     SELECT * INTO cursor_row FROM flowlens.staging_cursor('raw_github_repos');
     SELECT * INTO run FROM flowlens.stage_answers(false, cursor_row.since, cursor_row.latest);
@@ -378,7 +395,11 @@ RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_ca
 AS $$
 BEGIN
     PERFORM flowlens.staging_cursor('raw_github_repos');    -- takes turns with store_in_staging()
-    SELECT a.staged, a.rejected INTO staged, rejected FROM flowlens.stage_answers(true, NULL, 'infinity') a;
+    IF flowlens.is_distributed('flowlens.raw_github_repos') THEN
+        SELECT a.staged, a.rejected INTO staged, rejected FROM flowlens.stage_answers_sharded(true, NULL, NULL, 'infinity') a;
+    ELSE
+        SELECT a.staged, a.rejected INTO staged, rejected FROM flowlens.stage_answers(true, NULL, 'infinity') a;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION flowlens.retry_rejected() IS

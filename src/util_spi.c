@@ -42,7 +42,8 @@ void
 spi_step_receive(SpiStep *step, Datum *values, const char *nulls, DestReceiver *receiver)
 {
 	SPIExecuteOptions options = {0};
-	ParamListInfo params = makeParamList(step->nargs);
+	/* an empty list would crash Citus 13 */
+	ParamListInfo params = step->nargs > 0 ? makeParamList(step->nargs) : NULL;
 	int			result;
 	int			i;
 

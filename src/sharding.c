@@ -1,0 +1,51 @@
+/*
+ * sharding.c
+ *		Tells tables whose rows the Citus extension keeps on other servers.
+ *
+ * The heap of such a table is empty on this server: whatever reads or writes
+ * below SQL has to ask first.  Citus is not linked; its catalog is looked up by
+ * name, which costs nothing where the extension is not there.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "sharding.h"
+#include "util_spi.h"
+
+static SpiStep distributed_step = {
+	.sql = "SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = {REGCLASSOID},
+	.expected = SPI_OK_SELECT
+};
+
+/* Tells whether Citus keeps the rows of a relation; the caller has done SPI_connect() */
+bool
+is_distributed(Oid relation)
+{
+	Datum		values[1] = {ObjectIdGetDatum(relation)};
+
+	if (!OidIsValid(get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE)))
+		return false;
+	return spi_step_run(&distributed_step, values, NULL) > 0;
+}
+
+PG_FUNCTION_INFO_V1(flowlens_is_distributed);
+
+/* SQL: tells whether Citus keeps the rows of a relation */
+Datum
+flowlens_is_distributed(PG_FUNCTION_ARGS)
+{
+	bool		result;
+
+	SPI_connect();
+	result = is_distributed(PG_GETARG_OID(0));
+	SPI_finish();
+	PG_RETURN_BOOL(result);
+}
