@@ -26,6 +26,11 @@ RETURNS flowlens.github_repo AS 'MODULE_PATHNAME', 'flowlens_project_github_repo
 COMMENT ON FUNCTION flowlens.project_github_repo(jsonb, text, timestamptz) IS
 'Reads a repository answer of GitHub in one pass: typed columns, or all rules that it broke. source_language ''render'' marks the Render ecosystem and sets the language. Not strict: a missing source is usual.';
 
+CREATE FUNCTION flowlens.project_github_repo_at(api_response jsonb, source_language text, as_of timestamptz)
+RETURNS flowlens.github_repo AS 'MODULE_PATHNAME', 'flowlens_project_github_repo_at' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION flowlens.project_github_repo_at(jsonb, text, timestamptz) IS
+'project_github_repo() at a given time: IMMUTABLE, so that Citus runs it on the shards. Errors: null_value_not_allowed. Not strict: a missing source is usual.';
+
 CREATE FUNCTION flowlens.github_repo_errors(api_response jsonb, as_of timestamptz)
 RETURNS TABLE (instance_location text, keyword text, error text)
 AS 'MODULE_PATHNAME', 'flowlens_github_repo_errors' LANGUAGE C STABLE STRICT PARALLEL SAFE;

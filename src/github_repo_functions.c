@@ -209,6 +209,19 @@ flowlens_project_github_repo(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
 
+PG_FUNCTION_INFO_V1(flowlens_project_github_repo_at);
+
+/* SQL: the same for a point in time that must be given, so that only the arguments decide about the result */
+Datum
+flowlens_project_github_repo_at(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"as_of\" must not be null")));
+	return flowlens_project_github_repo(fcinfo);
+}
+
 PG_FUNCTION_INFO_V1(flowlens_github_repo_errors);
 
 /* SQL: one row (instance_location, keyword, error) per broken rule */

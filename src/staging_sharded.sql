@@ -85,7 +85,7 @@ DECLARE
                    WHERE n.github_id = r.github_id
                      AND (n.fetch_timestamp, n.id) > (r.fetch_timestamp, ' || CASE WHEN retry THEN 'r.raw_id' ELSE 'r.id' END || ')
                      AND n.fetch_timestamp < ((r.fetch_timestamp AT TIME ZONE ''UTC'')::date + 1)::timestamp AT TIME ZONE ''UTC''
-                     AND (flowlens.project_github_repo(n.api_response, n.source_language, greatest(' || as_of || ', n.fetch_timestamp))).errors IS NULL'
+                     AND (flowlens.project_github_repo_at(n.api_response, n.source_language, greatest(' || as_of || ', n.fetch_timestamp))).errors IS NULL'
         || coalesce('
                      AND flowlens.jsonb_matches_schema(' || rules || '::flowlens.jsonschema, n.api_response)', '') || '))';
     head text :=
@@ -98,7 +98,7 @@ DECLARE
                                ELSE ''[]'' END::jsonb, ''[]'') AS errors
          FROM (';
     tail text := ') a
-         CROSS JOIN LATERAL flowlens.project_github_repo(a.api_response, a.source_language, greatest(' || as_of || ', a.fetch_timestamp))
+         CROSS JOIN LATERAL flowlens.project_github_repo_at(a.api_response, a.source_language, greatest(' || as_of || ', a.fetch_timestamp))
             AS p (id, repo_full_name, repo_url, language, description, stars, forks, open_issues, topics, is_archived, is_disabled,
                   is_fork, is_private, created_at, updated_at, pushed_at, broken)';
 BEGIN
