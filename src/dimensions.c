@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "partitions.h"
 #include "scd2.h"
+#include "sharding.h"
 #include "util_days.h"
 #include "util_spi.h"
 
@@ -30,6 +31,21 @@
 	"FROM flowlens.stg_repos_validated s " \
 	"LEFT JOIN flowlens.stg_render_enrichment e ON e.github_id = s.github_id AND e.observed_at <= s.effective_at " \
 	"WHERE s.observed_on = %s AND s.effective_at <= %s::timestamptz)"
+
+/*
+ * Those of them that say something new about the current version, found on the
+ * shards of a distributed dimension: only they travel to the merge.
+ */
+#define IS_NEWS \
+	"(s.effective_at <= d.valid_from OR s.readme_content <> d.readme_content OR s.readme_content IS NOT NULL AND d.readme_content IS NULL " \
+	"OR s.render_category <> d.render_category OR s.render_category IS NOT NULL AND d.render_category IS NULL " \
+	"OR (s.repo_full_name, s.repo_url, s.description, s.language, s.created_at, s.is_archived) IS DISTINCT FROM " \
+	"(d.repo_full_name, d.repo_url, d.description, d.language, d.created_at, d.is_archived))"
+#define NEWS_SOURCE \
+	"(SELECT s.* FROM %s s LEFT JOIN flowlens.dim_repositories d ON d.github_id = s.github_id AND d.is_current " \
+	"WHERE d.github_id IS NULL OR " IS_NEWS ")"
+#define NO_NEWS \
+	"SELECT count(*) FROM %s s JOIN flowlens.dim_repositories d ON d.github_id = s.github_id AND d.is_current WHERE (" IS_NEWS ") IS NOT TRUE"
 
 static SpiStep tracked_columns_step = {
 	.sql = "SELECT t.column_name FROM flowlens.scd2_tracked_columns t WHERE t.table_name = 'dim_repositories' ORDER BY t.column_name",
@@ -64,6 +80,8 @@ flowlens_load_dimensions_of_day(PG_FUNCTION_ARGS)
 	/* ISO 8601 with an offset in numbers, whatever the session's DateStyle: abbreviations of zones are ambiguous */
 	char	   *as_of = JsonEncodeDateTime(NULL, PG_GETARG_DATUM(1), TIMESTAMPTZOID, NULL);
 	Scd2Counts	counts = {0};
+	Oid			dimension;
+	char	   *source;
 	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
@@ -73,9 +91,15 @@ flowlens_load_dimensions_of_day(PG_FUNCTION_ARGS)
 		elog(ERROR, "load_dimensions_of_day() does not return a row");
 
 	SPI_connect();
-	scd2_merge_internal(flowlens_relation("dim_repositories"),
-						psprintf(DAY_SOURCE, day_literal(day, false), quote_literal_cstr(as_of)),
-						list_make1("github_id"), tracked_columns(),
+	dimension = flowlens_relation("dim_repositories");
+	source = psprintf(DAY_SOURCE, day_literal(day, false), quote_literal_cstr(as_of));
+	if (is_distributed(dimension))
+	{
+		spi_run(psprintf(NO_NEWS, source), SPI_OK_SELECT);
+		counts.unchanged = spi_result_int64(1);
+		source = psprintf(NEWS_SOURCE, source);
+	}
+	scd2_merge_internal(dimension, source, list_make1("github_id"), tracked_columns(),
 						utc_day_start(day), "effective_at",
 						list_make2("readme_content", "render_category"), false, &counts);
 	SPI_finish();

@@ -129,9 +129,11 @@ BEGIN
             remark := concat_ws('; ', remark, format('%s stays: %s', item.relation, item.kept));
         ELSIF item.is_partition THEN
             partitions_dropped := partitions_dropped + 1;
-            bytes_freed := bytes_freed + pg_total_relation_size(item.relation);
+            bytes_freed := bytes_freed + flowlens.partition_bytes(item.relation);
         ELSE
-            EXECUTE format('SELECT count(*) FROM ONLY %s r WHERE %s', item.relation, item.condition) INTO rows;
+            EXECUTE format('SELECT count(*) FROM %s%s r WHERE %s',
+                           CASE WHEN NOT flowlens.is_distributed(item.relation) THEN 'ONLY ' ELSE '' END, item.relation,
+                           CASE WHEN flowlens.is_distributed(item.relation) THEN flowlens.sharded_condition(item.condition) ELSE item.condition END) INTO rows;
             rows_deleted := rows_deleted + rows;
         END IF;
     END LOOP;

@@ -11,7 +11,6 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "fmgr.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
@@ -34,18 +33,4 @@ is_distributed(Oid relation)
 	if (!OidIsValid(get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE)))
 		return false;
 	return spi_step_run(&distributed_step, values, NULL) > 0;
-}
-
-PG_FUNCTION_INFO_V1(flowlens_is_distributed);
-
-/* SQL: tells whether Citus keeps the rows of a relation */
-Datum
-flowlens_is_distributed(PG_FUNCTION_ARGS)
-{
-	bool		result;
-
-	SPI_connect();
-	result = is_distributed(PG_GETARG_OID(0));
-	SPI_finish();
-	PG_RETURN_BOOL(result);
 }

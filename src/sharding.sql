@@ -1,10 +1,4 @@
 -- sharding ----------------------------------------------------------------------
-CREATE FUNCTION flowlens.is_distributed(relation regclass)
-RETURNS boolean AS 'MODULE_PATHNAME', 'flowlens_is_distributed' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION flowlens.is_distributed(regclass) IS
-'Whether the rows of a table are kept by the Citus extension, on other servers.';
-
 CREATE FUNCTION flowlens.coordinator_xid()
 RETURNS xid8 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$

@@ -45,6 +45,19 @@ COMMENT ON COLUMN flowlens.retention_blocked.blocked_by IS 'sessions that held a
 CREATE INDEX IF NOT EXISTS idx_stg_rejected_at ON flowlens.stg_repos_rejected (rejected_at);
 CREATE INDEX IF NOT EXISTS idx_dim_repos_closed ON flowlens.dim_repositories (valid_to) WHERE NOT is_current;
 
+CREATE OR REPLACE FUNCTION flowlens.is_distributed(relation regclass)
+RETURNS boolean LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RETURN false;
+    END IF;
+    RETURN EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = relation);
+END
+$$;
+COMMENT ON FUNCTION flowlens.is_distributed(regclass) IS
+'Whether the rows of a table are kept by the Citus extension, on other servers.';
+
 CREATE OR REPLACE FUNCTION flowlens.partitions_of(parent regclass)
 RETURNS TABLE (partition regclass, lower timestamptz, upper timestamptz, is_default boolean)
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -127,16 +140,23 @@ DECLARE
     name text := (SELECT c.relname FROM pg_class c WHERE c.oid = target);
     first_day date := (lower AT TIME ZONE 'UTC')::date;
     last_day date := ((upper AT TIME ZONE 'UTC') - interval '1 microsecond')::date;
+    days date[];
     needed boolean;
 BEGIN
     CASE
         WHEN name IN ('raw_github_repos', 'raw_repo_metrics') THEN
-            EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s)', partition, flowlens.retention_unread(name)) INTO needed;
+            EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s WHERE %s)', partition, flowlens.retention_unread(name)) INTO needed;
             RETURN CASE WHEN needed THEN 'staging has not read all of it' END;
         WHEN name = 'raw_github_events' THEN
             EXECUTE format('SELECT EXISTS (SELECT FROM flowlens.work_queue q JOIN %s e ON e.delivery_id = q.id WHERE q.queue = $1)', partition)
                 INTO needed USING target;
             RETURN CASE WHEN needed THEN 'it holds deliveries that are not processed' END;
+        WHEN name = 'stg_repos_validated' AND flowlens.is_distributed(partition) THEN
+            EXECUTE format('SELECT ARRAY(SELECT DISTINCT s.observed_on FROM %s s)', partition) INTO days;
+            RETURN CASE WHEN EXISTS (
+                SELECT FROM unnest(days) t (day)
+                WHERE NOT EXISTS (SELECT FROM flowlens.pipeline_days p WHERE p.day = t.day AND p.published_at IS NOT NULL
+                                  AND NOT p.dimensions_pending AND NOT p.snapshot_pending)) THEN 'it holds days that are not scored yet' END;
         WHEN name = 'stg_repos_validated' THEN
             EXECUTE format($q$
                 SELECT EXISTS (
@@ -216,6 +236,9 @@ BEGIN
         IF NOT policy.is_partitioned THEN
             relation := target;
             is_partition := false;
+            IF table_name = 'dim_repositories' AND flowlens.is_distributed(target) THEN
+                kept := 'versions of a distributed dimension are kept';
+            END IF;
             RETURN NEXT;
             CONTINUE;
         END IF;
@@ -256,8 +279,8 @@ AS $$
               FROM %s f
               LEFT JOIN flowlens.pipeline_days d ON d.day = f.snapshot_date
               WHERE NOT f.is_stale AND NOT f.is_outlier) n
-        WHERE NOT EXISTS (SELECT FROM flowlens.agg_repo_monthly o
-                          WHERE o.github_id = n.github_id AND o.month = n.month AND o.day_mask & n.bit <> 0)
+        LEFT JOIN flowlens.agg_repo_monthly o ON o.github_id = n.github_id AND o.month = n.month AND o.day_mask & n.bit <> 0
+        WHERE o.github_id IS NULL
         GROUP BY n.github_id, n.month
         ON CONFLICT (github_id, month) DO UPDATE SET
             days_counted = a.days_counted + excluded.days_counted,
@@ -340,6 +363,18 @@ COMMENT ON FUNCTION flowlens.lock_holders(regclass[]) IS
 -- shows what others run: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.lock_holders(regclass[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION flowlens.partition_bytes(partition regclass)
+RETURNS bigint LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    IF flowlens.is_distributed(partition) THEN
+        RETURN citus_total_relation_size(partition);
+    END IF;
+    RETURN pg_total_relation_size(partition);
+END
+$$;
+COMMENT ON FUNCTION flowlens.partition_bytes(regclass) IS 'Disk space of a partition with its indexes, on all servers that hold it.';
+
 CREATE OR REPLACE FUNCTION flowlens.try_drop_partition(target regclass, partition regclass, rolled_up text, OUT outcome text, OUT detail text, OUT bytes bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
@@ -364,7 +399,7 @@ BEGIN
         detail := flowlens.retention_keep_reason(target, partition, part.lower, part.upper);
     END IF;
     IF detail IS NULL THEN
-        bytes := pg_total_relation_size(partition);
+        bytes := flowlens.partition_bytes(partition);
         EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', target, partition);
         EXECUTE format('DROP TABLE %s', partition);
         outcome := 'dropped';
@@ -415,6 +450,36 @@ COMMENT ON FUNCTION flowlens.drop_expired_partition(regclass, regclass, text, in
 -- drops tables: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.drop_expired_partition(regclass, regclass, text, integer) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION flowlens.sharded_condition(condition text)
+RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, flowlens, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO'
+AS $$
+    SELECT replace(condition, 'ARRAY(SELECT n.day FROM flowlens.retention_needed_days() n (day) WHERE n.day IS NOT NULL)',
+                   quote_literal(ARRAY(SELECT n.day FROM flowlens.retention_needed_days() n (day) WHERE n.day IS NOT NULL)) || '::date[]')
+$$;
+COMMENT ON FUNCTION flowlens.sharded_condition(text) IS
+'A condition of retention_condition() with its days as values: the shards of a distributed table cannot look them up.';
+
+CREATE OR REPLACE FUNCTION flowlens.delete_from_shards(relation regclass, table_name text, condition text)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    wanted text := flowlens.sharded_condition(condition);
+    deleted bigint;
+BEGIN
+    IF table_name = 'fact_repo_snapshots' THEN
+        EXECUTE flowlens.roll_up_statement(format('(SELECT * FROM %s r WHERE %s)', relation, wanted));
+    END IF;
+    EXECUTE format('DELETE FROM %s r WHERE %s', relation, wanted);
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION flowlens.delete_from_shards(regclass, text, text) IS
+'What delete_expired_batch() does, for a distributed table: all rows at once, on the shards.';
+-- deletes rows: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.delete_from_shards(regclass, text, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION flowlens.delete_expired_batch(relation regclass, table_name text, time_column name, condition text, INOUT place text, OUT deleted bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, flowlens, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO'
@@ -431,6 +496,11 @@ DECLARE
     last_found text;
 BEGIN
     PERFORM flowlens.hold_retention_locks(table_name);
+    IF flowlens.is_distributed(relation) THEN
+        deleted := flowlens.delete_from_shards(relation, table_name, condition);
+        place := NULL;
+        RETURN;
+    END IF;
     LOOP
         -- dead rows of the batches before must not be passed again: go on from the last time, or block by block
         region := CASE WHEN NOT by_index THEN
@@ -463,15 +533,25 @@ COMMENT ON FUNCTION flowlens.delete_expired_batch(regclass, text, name, text, te
 REVOKE ALL ON FUNCTION flowlens.delete_expired_batch(regclass, text, name, text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION flowlens.mark_expired_days(cutoff timestamptz)
-RETURNS bigint LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+RETURNS bigint LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
-    WITH marked AS (
-        UPDATE flowlens.pipeline_days d SET expired_at = clock_timestamp()
-        WHERE d.day < (cutoff AT TIME ZONE 'UTC')::date AND d.published_at IS NOT NULL AND d.expired_at IS NULL
-          AND NOT EXISTS (SELECT FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = d.day)
-        RETURNING 1
-    )
-    SELECT count(*) FROM marked
+DECLARE
+    first_kept date := (cutoff AT TIME ZONE 'UTC')::date;
+    with_facts date[];
+    marked bigint;
+BEGIN
+    IF flowlens.is_distributed('flowlens.fact_repo_snapshots') THEN
+        SELECT array_agg(DISTINCT f.snapshot_date) INTO with_facts FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date < first_kept;
+    ELSE
+        with_facts := ARRAY(
+            SELECT d.day FROM flowlens.pipeline_days d
+            WHERE d.day < first_kept AND EXISTS (SELECT FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date = d.day));
+    END IF;
+    UPDATE flowlens.pipeline_days d SET expired_at = clock_timestamp()
+    WHERE d.day < first_kept AND d.published_at IS NOT NULL AND d.expired_at IS NULL AND d.day <> ALL (coalesce(with_facts, '{}'));
+    GET DIAGNOSTICS marked = ROW_COUNT;
+    RETURN marked;
+END
 $$;
 COMMENT ON FUNCTION flowlens.mark_expired_days(timestamptz) IS
 'Notes in pipeline_days which published days before "cutoff" have lost their facts; returns how many. Part of retention.';
