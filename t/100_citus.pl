@@ -48,8 +48,8 @@ like($err, qr/extension "citus" is not installed in this database/, 'distribute_
 $coordinator->safe_psql('sharded', sprintf("SELECT citus_set_coordinator_host('%s', %d)", $coordinator->host, $coordinator->port));
 $coordinator->safe_psql('sharded', sprintf("SELECT citus_add_node('%s', %d)", $node{$_}->host, $node{$_}->port)) for qw(worker1 worker2);
 $coordinator->safe_psql('sharded', 'CREATE EXTENSION flowlens_trender; SELECT flowlens.install()');
-is($coordinator->safe_psql('sharded', 'SELECT count(*), count(DISTINCT distribution) FROM flowlens.distribute_tables()'), '12|2', 'distributed');
-is($coordinator->safe_psql('sharded', 'SELECT count(*) FROM flowlens.distribute_tables()'), '12', 'distributed again: nothing to do');
+is($coordinator->safe_psql('sharded', 'SELECT count(*), count(DISTINCT distribution) FROM flowlens.distribute_tables()'), '13|2', 'distributed');
+is($coordinator->safe_psql('sharded', 'SELECT count(*) FROM flowlens.distribute_tables()'), '13', 'distributed again: nothing to do');
 is($coordinator->safe_psql('sharded', q{SELECT count(DISTINCT colocation_id) FROM citus_tables WHERE distribution_column = 'github_id'}), '1',
 	'all shards side by side');
 
@@ -110,6 +110,21 @@ both(q{
 	INSERT INTO flowlens.leaderboard_exclusions (pattern, reason) VALUES ('o3/%', 'test');
 });
 
+# webhooks: their own tables stay on the coordinator, their repositories go to the shards
+both(q{
+	SET flowlens.webhook_require_signature = off;
+	SELECT flowlens.receive_webhook('pull_request', md5('opened')::uuid, convert_to(jsonb_build_object('action', 'opened', 'number', 17,
+		'repository', input.answers(6, 20) -> 0 || '{"name": "r", "owner": {"login": "o"}, "private": false, "fork": false, "stargazers_count": 777, "updated_at": "2026-03-07T11:00:00Z"}',
+		'pull_request', '{"number": 17, "title": "t", "state": "open", "user": {"login": "a"}, "draft": false, "head": {"sha": "abc", "ref": "b"},
+			"base": {"ref": "main"}, "labels": [], "created_at": "2026-03-07T11:00:00Z", "updated_at": "2026-03-07T11:00:00Z"}'::jsonb)::text, 'UTF8'),
+		NULL, '2026-03-07 11:00+00');
+	CALL flowlens.run_pipeline('2026-03-07');
+});
+same('SELECT processed, failed, ignored FROM flowlens.process_webhooks()', 'nothing is left of the webhooks');
+same('SELECT pr_number, title, state, commit_sha FROM flowlens.pull_requests', 'pull_requests');
+same('SELECT pr_number, status_pr, status_build, status_approval FROM flowlens.pipeline_runs', 'pipeline_runs');
+same("SELECT count(*), min(queue::text) FROM flowlens.claim('flowlens.pull_requests', 'tester', 10)", 'claim()');
+
 # every table without its serial keys and times of loading
 my %rows = (
 	raw_github_repos => q{github_id, repo_full_name, api_response, fetch_timestamp, source_language},
@@ -150,6 +165,14 @@ same(q{SELECT language_name, total_repos, total_stars, round(avg_stars, 6), roun
 same('SELECT count(*) FROM flowlens.analytics_momentum_backtests', 'analytics_momentum_backtests');
 same(q{SELECT n, ndcg, precision_at_k, round(spearman::numeric, 9) FROM flowlens.momentum_backtest('2026-03-01', 3, 10)}, 'momentum_backtest()');
 same(q{SELECT repo_full_name FROM flowlens.repo_as_of(11, '2026-03-02 18:00+00')}, 'repo_as_of()');
+
+# retention
+same(q{SELECT target, cutoff, partitions_dropped, rows_deleted FROM flowlens.preview_retention('2026-04-05') WHERE target <> 'flowlens.dim_repositories'::regclass},
+	'preview_retention()');
+both(q{CALL flowlens.apply_retention('2026-04-05')});
+same(q{SELECT * FROM flowlens.agg_repo_monthly ORDER BY 1, 2}, 'agg_repo_monthly');
+same(q{SELECT day, expired_at IS NOT NULL FROM flowlens.pipeline_days ORDER BY 1}, 'expired days');
+same("SELECT '$_', count(*) FROM flowlens.$_", "$_ after retention") for qw(raw_github_repos raw_repo_metrics stg_repos_validated fact_repo_snapshots);
 
 # every transaction of a raw row is one of the coordinator, whatever statement stored it
 my $answer = q{jsonb_build_object('id', n, 'full_name', 'o/r' || n, 'language', 'C', 'stargazers_count', n,
