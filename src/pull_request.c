@@ -12,12 +12,16 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/xid8.h"
 
 #include "compat.h"
+#include "partitions.h"
+#include "sharding.h"
 #include "util_spi.h"
 #include "webhook.h"
 
@@ -95,18 +99,35 @@ static SpiStep settle_step = {
 };
 
 /* Repository objects that differ from the last one, or are the first of a UTC day, feed the raw layer */
+#define FRESH_OBJECTS \
+	"WITH best AS (" \
+	" SELECT DISTINCT ON (i.github_id) i.* FROM event_repositories i ORDER BY i.github_id, " GUARD_ORDER ", received_at DESC, object_hash DESC" \
+	"), fresh AS (" \
+	" UPDATE flowlens.repositories r SET observed_hash = b.object_hash, observed_at = b.received_at" \
+	" FROM best b WHERE r.github_id = b.github_id" \
+	"  AND (b.source_time, b.source_rank, b.source_hash) = (r.source_time, r.source_rank, r.source_hash)" \
+	"  AND (r.observed_at IS NULL OR (r.observed_at <= b.received_at AND (r.observed_hash <> b.object_hash" \
+	"   OR (r.observed_at AT TIME ZONE 'UTC')::date < (b.received_at AT TIME ZONE 'UTC')::date)))" \
+	" RETURNING b.github_id, b.object, b.received_at) "
+
 static SpiStep observe_step = {
-	.sql = "WITH best AS ("
-	" SELECT DISTINCT ON (i.github_id) i.* FROM event_repositories i ORDER BY i.github_id, " GUARD_ORDER ", received_at DESC, object_hash DESC"
-	"), fresh AS ("
-	" UPDATE flowlens.repositories r SET observed_hash = b.object_hash, observed_at = b.received_at"
-	" FROM best b WHERE r.github_id = b.github_id"
-	"  AND (b.source_time, b.source_rank, b.source_hash) = (r.source_time, r.source_rank, r.source_hash)"
-	"  AND (r.observed_at IS NULL OR (r.observed_at <= b.received_at AND (r.observed_hash <> b.object_hash"
-	"   OR (r.observed_at AT TIME ZONE 'UTC')::date < (b.received_at AT TIME ZONE 'UTC')::date)))"
-	" RETURNING b.github_id, b.object, b.received_at"
-	") INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp)"
+	.sql = FRESH_OBJECTS "INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp)"
 	" SELECT f.github_id, left(coalesce(f.object ->> 'full_name', ''), 255), f.object, f.received_at FROM fresh f",
+	.expected = SPI_OK_INSERT
+};
+
+/* The same in two statements: one that writes to shards cannot read rows in memory */
+static SpiStep collect_fresh_step = {
+	.sql = FRESH_OBJECTS "SELECT array_agg(f.github_id), array_agg(f.object), array_agg(f.received_at) FROM fresh f",
+	.expected = SPI_OK_SELECT
+};
+
+static SpiStep distribute_fresh_step = {
+	.sql = "INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp, arrival_xid)"
+	" SELECT f.github_id, left(coalesce(f.object ->> 'full_name', ''), 255), f.object, f.received_at, $4"
+	" FROM unnest($1, $2, $3) f (github_id, object, received_at)",
+	.nargs = 4,
+	.argtypes = {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, XID8OID},
 	.expected = SPI_OK_INSERT
 };
 
@@ -360,6 +381,30 @@ register_relations(EventRows *rows)
 	}
 }
 
+/* Hands repository objects that say something new to the raw layer */
+static void
+observe_repositories(void)
+{
+	Datum		values[4];
+	bool		isnull;
+	int			i;
+
+	if (!is_distributed(flowlens_relation("raw_github_repos")))
+	{
+		(void) spi_step_run(&observe_step, NULL, NULL);
+		return;
+	}
+	(void) spi_step_run(&collect_fresh_step, NULL, NULL);
+	for (i = 0; i < 3; i++)
+	{
+		values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
+		if (isnull)
+			return;
+	}
+	values[3] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	(void) spi_step_run(&distribute_fresh_step, values, NULL);
+}
+
 /* Writes everything that a batch of events says, in the order of the foreign keys */
 void
 apply_event_rows(EventRows *rows)
@@ -375,7 +420,7 @@ apply_event_rows(EventRows *rows)
 			(void) spi_step_run(&displace_step, NULL, NULL);
 			(void) spi_step_run(&settle_step, NULL, NULL);
 		}
-		(void) spi_step_run(&observe_step, NULL, NULL);
+		observe_repositories();
 	}
 	if (relations[ROWS_REVIEWS].count > 0)
 		(void) spi_step_run(&review_step, NULL, NULL);

@@ -229,9 +229,12 @@ scd2_log_observations(Scd2Merge *merge, const char *source)
 
 	/* a key that is missing was observed too: it was seen to be absent */
 	resetStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (%svalid_at) SELECT DISTINCT %s$1 FROM %s d WHERE NOT EXISTS"
-					 " (SELECT 1 FROM %s s WHERE ", observations, keys.data, keys.data, merge->target, source);
+	appendStringInfo(&sql, "INSERT INTO %s (%svalid_at) SELECT DISTINCT ", observations, keys.data);
+	for (i = 0; i < merge->nkeys; i++)
+		appendStringInfo(&sql, "d.%s, ", scd2_column_name(&merge->columns[i]));
+	/* not NOT EXISTS: Citus cannot send the source to the shards from there */
+	appendStringInfo(&sql, "$1 FROM %s d LEFT JOIN %s s ON ", merge->target, source);
 	scd2_append_keys_equal(&sql, merge, "d", "s", true);
-	appendStringInfo(&sql, ") ON CONFLICT (%svalid_at) DO NOTHING", keys.data);
+	appendStringInfo(&sql, " WHERE s.c1 IS NULL ON CONFLICT (%svalid_at) DO NOTHING", keys.data);
 	scd2_execute(sql.data, 1, types, values, SPI_OK_INSERT);
 }

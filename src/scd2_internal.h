@@ -100,6 +100,7 @@ typedef struct Scd2Merge
 	/* target */
 	char	   *target;			/* qualified and quoted */
 	const char *versions;		/* where its versions are read: the target, or a copy of those that matter */
+	const char *noted;			/* the same for times of observation */
 	TupleDesc	target_desc;
 	List	   *leaves;			/* relations that hold the rows; NIL unless local */
 	bool		local;			/* heap tables of this server, so rows have a ctid */

@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "scd2_internal.h"
+#include "sharding.h"
 
 /* The source, read once */
 typedef struct SourceCopy
@@ -98,10 +99,31 @@ fetch_versions(Scd2Merge *merge, const char *source, TimestampTz earliest)
 	scd2_execute(psprintf("ANALYZE %s", merge->versions), 0, NULL, NULL, SPI_OK_UTILITY);
 }
 
-/* Forgets the copy of versions */
+/* Copies the times of observation after the earliest of this merge, where another server keeps them */
 static void
-forget_versions(Scd2Merge *merge)
+fetch_observations(Scd2Merge *merge, TimestampTz earliest)
 {
+	Oid			types[1] = {TIMESTAMPTZOID};
+	Datum		values[1] = {TimestampTzGetDatum(earliest)};
+
+	if (!OidIsValid(merge->request->observations))
+		return;
+	merge->noted = scd2_qualified_name(merge->request->observations);
+	if (!is_distributed(merge->request->observations))
+		return;
+	scd2_execute(psprintf("CREATE TEMPORARY TABLE scd2_noted_table ON COMMIT DROP AS SELECT * FROM %s WITH NO DATA",
+						  merge->noted), 0, NULL, NULL, SPI_OK_UTILITY);
+	scd2_execute(psprintf("INSERT INTO pg_temp.scd2_noted_table SELECT * FROM %s WHERE valid_at OPERATOR(pg_catalog.>) $1",
+						  merge->noted), 1, types, values, SPI_OK_INSERT);
+	merge->noted = "pg_temp.scd2_noted_table";
+}
+
+/* Forgets the copies */
+static void
+forget_copies(Scd2Merge *merge)
+{
+	if (OidIsValid(merge->request->observations) && is_distributed(merge->request->observations))
+		scd2_execute(psprintf("DROP TABLE %s", merge->noted), 0, NULL, NULL, SPI_OK_UTILITY);
 	if (!merge->local)
 		scd2_execute(psprintf("DROP TABLE %s", merge->versions), 0, NULL, NULL, SPI_OK_UTILITY);
 	merge->versions = merge->target;
@@ -174,7 +196,7 @@ append_observed_later(StringInfo sql, Scd2Merge *merge, const char *row, bool ro
 		appendStringInfoString(sql, "false");
 		return;
 	}
-	appendStringInfo(sql, "EXISTS (SELECT 1 FROM %s o WHERE ", scd2_qualified_name(merge->request->observations));
+	appendStringInfo(sql, "EXISTS (SELECT 1 FROM %s o WHERE ", merge->noted);
 	scd2_append_keys_equal(sql, merge, "o", row, row_is_numbered);
 	appendStringInfo(sql, " AND o.valid_at OPERATOR(pg_catalog.>) %s)", at);
 }
@@ -352,6 +374,7 @@ scd2_detect_by_join(Scd2Merge *merge)
 	scd2_stream_source(merge, copy_source_row, &copy);
 	source = scd2_publish(merge, "scd2_source", merge->stream_desc, copy.store, merge->source_rows);
 	fetch_versions(merge, source, copy.earliest);
+	fetch_observations(merge, copy.earliest);
 	check_unique(merge, source);
 	merge->forward = is_forward(merge, copy.earliest);
 	detect_changes(merge, source);
@@ -359,7 +382,7 @@ scd2_detect_by_join(Scd2Merge *merge)
 		detect_missing(merge, source);
 	if (OidIsValid(merge->request->observations))
 		scd2_log_observations(merge, source);
-	forget_versions(merge);
+	forget_copies(merge);
 	scd2_withdraw(merge, "scd2_source");
 	tuplestore_end(copy.store);
 }
