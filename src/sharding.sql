@@ -88,7 +88,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     sharded text[] := ARRAY['raw_github_repos', 'raw_repo_metrics', 'stg_repos_validated', 'stg_repos_rejected', 'stg_repo_readmes',
-                            'stg_render_enrichment', 'dim_repositories', 'fact_repo_snapshots', 'fact_render_usage', 'agg_repo_monthly'];
+                            'stg_repo_activity', 'stg_render_enrichment', 'dim_repositories', 'fact_repo_snapshots', 'fact_render_usage', 'agg_repo_monthly'];
     reference text[] := ARRAY['dim_languages', 'dim_render_services', 'leaderboard_exclusions'];
     name text;
 BEGIN

@@ -164,11 +164,12 @@ COMMENT ON FUNCTION flowlens.stage_answers_sharded(boolean, pg_snapshot, pg_snap
 -- writes staging: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.stage_answers_sharded(boolean, pg_snapshot, pg_snapshot, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION flowlens.stage_readmes_sharded(since pg_snapshot, read_until pg_snapshot, OUT changed bigint, OUT newest timestamptz)
+CREATE FUNCTION flowlens.stage_metrics_sharded(since pg_snapshot, read_until pg_snapshot, OUT changed bigint, OUT newest timestamptz)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET jit = off    -- compiling takes longer than it saves
 AS $$
 DECLARE
     repositories bigint[];
+    active_days date[];
     source text :=
         'SELECT r.github_id, r.id, r.metric_type, r.metric_data, r.fetch_timestamp
          FROM flowlens.raw_repo_metrics r WHERE ' || flowlens.arrival_condition(since, read_until);
@@ -190,15 +191,47 @@ BEGIN
             RETURNING github_id
         )
         SELECT count(*), array_agg(s.github_id) FROM stored s' INTO changed, repositories;
+    EXECUTE '
+        WITH active AS (
+            INSERT INTO flowlens.stg_repo_activity AS s (github_id, observed_on, event_on, metric_type, events, total)
+            SELECT g.github_id, g.observed_on, g.event_on, g.metric_type, g.events - coalesce(g.known, g.events), CASE WHEN g.is_total THEN g.events END
+            FROM (
+                SELECT c.github_id, c.metric_type, c.event_on, c.observed_on, c.events, c.is_total,
+                       greatest(CASE WHEN c.is_total THEN max(c.events) OVER earlier ELSE coalesce(max(c.events) OVER earlier, 0) END,
+                                CASE WHEN c.is_total THEN t.total ELSE e.events END) AS known
+                FROM (SELECT a.github_id, a.metric_type, e.event_on, e.is_total, (a.fetch_timestamp AT TIME ZONE ''UTC'')::date AS observed_on,
+                             max(e.events) AS events
+                      FROM (' || source || ') a,
+                           flowlens.metric_events(a.metric_type, a.metric_data, (a.fetch_timestamp AT TIME ZONE ''UTC'')::date) e
+                      WHERE a.metric_type <> ''readme''
+                      GROUP BY 1, 2, 3, 4, 5) c
+                LEFT JOIN (SELECT k.github_id, k.metric_type, max(k.total) AS total
+                           FROM flowlens.stg_repo_activity k GROUP BY k.github_id, k.metric_type) t
+                       ON t.github_id = c.github_id AND t.metric_type = c.metric_type
+                LEFT JOIN (SELECT k.github_id, k.metric_type, k.event_on, sum(k.events) AS events
+                           FROM flowlens.stg_repo_activity k WHERE k.total IS NULL GROUP BY k.github_id, k.metric_type, k.event_on) e
+                       ON e.github_id = c.github_id AND e.metric_type = c.metric_type AND e.event_on = c.event_on
+                WINDOW earlier AS (PARTITION BY c.github_id, c.metric_type, c.is_total, CASE WHEN NOT c.is_total THEN c.event_on END
+                                   ORDER BY c.observed_on ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+            ) g
+            WHERE g.events > coalesce(g.known, -1)
+            ON CONFLICT (github_id, observed_on, event_on, metric_type) DO UPDATE
+            SET events = s.events + excluded.events, total = coalesce(excluded.total, s.total)
+            RETURNING observed_on
+        )
+        SELECT array_agg(DISTINCT t.observed_on) FROM active t' INTO active_days;
+    IF active_days IS NOT NULL THEN
+        PERFORM flowlens.mark_days(active_days);
+    END IF;
     IF changed > 0 THEN
         PERFORM flowlens.apply_readmes(repositories);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION flowlens.stage_readmes_sharded(pg_snapshot, pg_snapshot) IS
-'What stage_readmes() does, for distributed tables: reads what is visible to "read_until" and not to "since" (NULL = all).';
+COMMENT ON FUNCTION flowlens.stage_metrics_sharded(pg_snapshot, pg_snapshot) IS
+'What stage_metrics() does, for distributed tables: reads what is visible to "read_until" and not to "since" (NULL = all).';
 -- writes staging: the owner decides who may
-REVOKE ALL ON FUNCTION flowlens.stage_readmes_sharded(pg_snapshot, pg_snapshot) FROM PUBLIC;
+REVOKE ALL ON FUNCTION flowlens.stage_metrics_sharded(pg_snapshot, pg_snapshot) FROM PUBLIC;
 
 CREATE FUNCTION flowlens.move_staging_cursor(source text, read_until pg_snapshot, newest timestamptz)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
@@ -216,17 +249,17 @@ CREATE FUNCTION flowlens.store_in_staging_sharded(OUT staged bigint, OUT rejecte
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
-    readme_cursor record;
+    metrics_cursor record;
     answer_cursor record;
     read_until pg_snapshot;
-    readmes record;
+    metrics record;
     run record;
 BEGIN
-    SELECT * INTO readme_cursor FROM flowlens.staging_cursor('raw_repo_metrics');
+    SELECT * INTO metrics_cursor FROM flowlens.staging_cursor('raw_repo_metrics');
     SELECT * INTO answer_cursor FROM flowlens.staging_cursor('raw_github_repos');
     read_until := flowlens.sharded_cursor_snapshot();
-    SELECT * INTO readmes FROM flowlens.stage_readmes_sharded(readme_cursor.since, read_until);
-    PERFORM flowlens.move_staging_cursor('raw_repo_metrics', read_until, readmes.newest);
+    SELECT * INTO metrics FROM flowlens.stage_metrics_sharded(metrics_cursor.since, read_until);
+    PERFORM flowlens.move_staging_cursor('raw_repo_metrics', read_until, metrics.newest);
     SELECT * INTO run FROM flowlens.stage_answers_sharded(false, answer_cursor.since, read_until, answer_cursor.latest);
     PERFORM flowlens.move_staging_cursor('raw_github_repos', read_until, run.newest);
     staged := run.staged;

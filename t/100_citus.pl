@@ -48,8 +48,8 @@ like($err, qr/extension "citus" is not installed in this database/, 'distribute_
 $coordinator->safe_psql('sharded', sprintf("SELECT citus_set_coordinator_host('%s', %d)", $coordinator->host, $coordinator->port));
 $coordinator->safe_psql('sharded', sprintf("SELECT citus_add_node('%s', %d)", $node{$_}->host, $node{$_}->port)) for qw(worker1 worker2);
 $coordinator->safe_psql('sharded', 'CREATE EXTENSION flowlens_trender; SELECT flowlens.install()');
-is($coordinator->safe_psql('sharded', 'SELECT count(*), count(DISTINCT distribution) FROM flowlens.distribute_tables()'), '13|2', 'distributed');
-is($coordinator->safe_psql('sharded', 'SELECT count(*) FROM flowlens.distribute_tables()'), '13', 'distributed again: nothing to do');
+is($coordinator->safe_psql('sharded', 'SELECT count(*), count(DISTINCT distribution) FROM flowlens.distribute_tables()'), '14|2', 'distributed');
+is($coordinator->safe_psql('sharded', 'SELECT count(*) FROM flowlens.distribute_tables()'), '14', 'distributed again: nothing to do');
 is($coordinator->safe_psql('sharded', q{SELECT count(DISTINCT colocation_id) FROM citus_tables WHERE distribution_column = 'github_id'}), '1',
 	'all shards side by side');
 
@@ -72,7 +72,8 @@ both(q{
 	SELECT flowlens.store_raw_repos(input.answers(0, 100), NULL, '2026-03-01 10:00+00');
 	SELECT flowlens.store_raw_readme(n, 'readme ' || n, '2026-03-01 11:00+00') FROM generate_series(1, 20) n;
 	SELECT flowlens.store_raw_repos('[{"id": 7, "full_name": "nonsense", "stargazers_count": -1}, 1, {"name": "x"}]', NULL, '2026-03-01 12:00+00');
-	SELECT flowlens.store_raw_metrics(5, 'commits', '{"n": 4}', '2026-03-01 12:00+00');
+	SELECT flowlens.store_raw_metrics(5, 'commits', '[{"commit": {"committer": {"date": "2026-02-28T09:00:00Z"}}}, {"commit": {"committer": {"date": "2026-02-27T09:00:00Z"}}}]', '2026-03-01 12:00+00');
+	SELECT flowlens.store_raw_metrics(6, 'contributors', '[{"id": 1}, {"id": 2}]', '2026-03-01 12:00+00');
 	CALL flowlens.run_pipeline('2026-03-01');
 });
 # the Render ecosystem, a day twice, READMEs that change
@@ -82,6 +83,8 @@ both(q{
 	SELECT flowlens.store_raw_repos(input.answers(1, 100), NULL, '2026-03-02 10:00+00');
 	SELECT flowlens.store_raw_repos(input.answers(1, 9), 'render', '2026-03-02 10:30+00');
 	SELECT flowlens.store_raw_readme(n, 'readme ' || n || ' new', '2026-03-02 11:00+00') FROM generate_series(10, 20) n;
+	SELECT flowlens.store_raw_metrics(5, 'commits', '[{"commit": {"committer": {"date": "2026-03-02T09:00:00Z"}}}, {"commit": {"committer": {"date": "2026-02-28T09:00:00Z"}}}]', '2026-03-02 12:00+00');
+	SELECT flowlens.store_raw_metrics(6, 'contributors', '[{"id": 1}, {"id": 2}, {"id": 3}]', '2026-03-02 12:00+00');
 	CALL flowlens.run_pipeline('2026-03-02');
 	SELECT flowlens.store_raw_repos(input.answers(1, 100), NULL, '2026-03-02 12:00+00');
 	SELECT flowlens.store_render_enrichment(8, '{web,cron}', 'community', observed_at => '2026-03-02 13:00+00');
@@ -133,6 +136,7 @@ my %rows = (
 		is_archived, is_disabled, is_fork, is_private, created_at, updated_at, pushed_at, readme_content, observed_at, effective_at},
 	stg_repos_rejected => q{github_id, repo_full_name, api_response, source_language, fetch_timestamp, errors, attempts},
 	stg_repo_readmes => q{*},
+	stg_repo_activity => q{*},
 	stg_render_enrichment => q{github_id, repo_full_name, render_category, render_services, service_count, has_blueprint_button,
 		deploy_button_url, render_complexity_score, observed_at},
 	dim_repositories => q{github_id, repo_full_name, repo_url, description, readme_content, language, created_at, render_category,
