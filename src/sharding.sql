@@ -5,14 +5,14 @@ AS $$
 BEGIN
     IF (SELECT g.groupid FROM pg_dist_local_group g) <> 0 THEN
         RAISE EXCEPTION 'rows of the raw layer are stored through the coordinator' USING
-            ERRCODE = 'feature_not_supported', DETAIL = 'Staging goes by transactions of the coordinator.',
-            HINT = 'Connect to the coordinator.';
+            ERRCODE = 'feature_not_supported', DETAIL = 'Staging goes by transactions of the coordinator, and a worker was to compute arrival_xid.',
+            HINT = 'Connect to the coordinator, and use store_raw_repos() instead of an INSERT that reads another distributed table.';
     END IF;
     RETURN pg_current_xact_id();
 END
 $$;
 COMMENT ON FUNCTION flowlens.coordinator_xid() IS
-'The transaction of the coordinator; the default of arrival_xid once the raw tables are distributed. VOLATILE, so that Citus computes it on the coordinator instead of sending it to a worker. Errors: feature_not_supported on a worker.';
+'The transaction of the coordinator; the default of arrival_xid once the raw tables are distributed. Errors: feature_not_supported on a worker, where transactions have other numbers.';
 
 -- The boards over a distributed dimension. Citus supports no LIMIT that is computed, no aggregate in such a LATERAL, and
 -- merges the rows of shards in any order: the rows of the board are brought to the coordinator, and the rest is local.

@@ -107,6 +107,7 @@ both(q{
 	UPDATE flowlens.settings SET value = 'trender' WHERE name = 'momentum_model';
 	UPDATE flowlens.settings SET value = '{"properties": {"stargazers_count": {"maximum": 700}}}' WHERE name = 'repository_schema';
 	SELECT flowlens.store_raw_repos(input.answers(6, 100), NULL, '2026-03-07 10:00+00');
+	SELECT flowlens.store_raw_repos(input.answers(6, 9), 'render', '2026-03-07 10:30+00');
 	CALL flowlens.run_pipeline('2026-03-07');
 	UPDATE flowlens.settings SET value = 'default' WHERE name = 'momentum_model';
 	SELECT * FROM flowlens.load_snapshots('2026-03-07');
@@ -190,9 +191,6 @@ $coordinator->safe_psql('sharded', qq{
 	INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp)
 	VALUES (1005, 'o/r1005', '{"id": 1005, "full_name": "o/r1005", "language": "C", "stargazers_count": 1, "created_at": "2020-01-01T00:00:00Z", "updated_at": "2026-02-01T00:00:00Z"}',
 		'2026-03-08 10:00+00');
-	INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp)
-	SELECT github_id, repo_full_name, api_response || '{"stargazers_count": 5000}', '2026-03-08 11:00+00' FROM flowlens.raw_github_repos
-	WHERE github_id >= 1000;
 	COPY flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp) FROM PROGRAM
 		'echo ''1006|o/r1006|{"id": 1006, "full_name": "o/r1006", "language": "C", "stargazers_count": 1, "created_at": "2020-01-01T00:00:00Z", "updated_at": "2026-02-01T00:00:00Z"}|2026-03-08 10:00+00'''
 		(DELIMITER '|');
@@ -200,12 +198,15 @@ $coordinator->safe_psql('sharded', qq{
 });
 is($coordinator->safe_psql('sharded', "SELECT count(*) FROM flowlens.raw_github_repos WHERE fetch_timestamp > '2026-03-08'
 	AND (arrival_xid <= '$oldest' OR arrival_xid > pg_current_xact_id())"), '0', 'transactions are those of the coordinator');
-is($coordinator->safe_psql('sharded', 'SELECT * FROM flowlens.store_in_staging()'), '7|0|6', 'all of them are staged');
+is($coordinator->safe_psql('sharded', 'SELECT * FROM flowlens.store_in_staging()'), '7|0|0', 'all of them are staged');
 is($coordinator->safe_psql('sharded', q{SELECT count(*) FROM flowlens.stg_repos_validated WHERE github_id >= 1000 AND readme_content = 'a readme'}), '7',
 	'READMEs too');
 ($status, $out, $err) = $node{worker1}->psql('sharded', qq{
 	INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response) VALUES (1, 'o/r1', '{}')});
 like($err, qr/stored through the coordinator/, 'a worker stores no raw rows');
+($status, $out, $err) = $coordinator->psql('sharded', q{INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response)
+	SELECT github_id, repo_full_name, api_response FROM flowlens.raw_github_repos});
+like($err, qr/stored through the coordinator.*HINT:  .*store_raw_repos/s, 'an INSERT that a worker would compute is refused');
 
 # a transaction that is committed on the coordinator while its row is still prepared on a worker
 my ($shard, $port) = split(/\|/, $coordinator->safe_psql('sharded', q{
