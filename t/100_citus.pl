@@ -182,7 +182,9 @@ same("SELECT '$_', count(*) FROM flowlens.$_", "$_ after retention") for qw(raw_
 # every transaction of a raw row is one of the coordinator, whatever statement stored it
 my $answer = q{jsonb_build_object('id', n, 'full_name', 'o/r' || n, 'language', 'C', 'stargazers_count', n,
 	'created_at', '2020-01-01T00:00:00Z', 'updated_at', '2026-02-01T00:00:00Z')};
-$coordinator->safe_psql('sharded', q{SELECT flowlens.store_in_staging()});
+$coordinator->safe_psql('sharded', q{
+	UPDATE flowlens.settings SET value = NULL WHERE name = 'repository_schema';
+	SELECT flowlens.store_in_staging(), flowlens.ensure_partition('flowlens.raw_github_repos', '2026-03-08')});
 my $oldest = $coordinator->safe_psql('sharded', 'SELECT pg_current_xact_id()');
 $node{$_}->safe_psql('sharded', 'SELECT pg_current_xact_id()') for (qw(worker1)) x 20;    # numbers that differ
 $coordinator->safe_psql('sharded', qq{
@@ -196,8 +198,9 @@ $coordinator->safe_psql('sharded', qq{
 		(DELIMITER '|');
 	SELECT flowlens.store_raw_readme(n, 'a readme', '2026-03-08 10:00+00') FROM generate_series(1000, 1006) n;
 });
+my $newest = $coordinator->safe_psql('sharded', 'SELECT pg_current_xact_id()');
 is($coordinator->safe_psql('sharded', "SELECT count(*) FROM flowlens.raw_github_repos WHERE fetch_timestamp > '2026-03-08'
-	AND (arrival_xid <= '$oldest' OR arrival_xid > pg_current_xact_id())"), '0', 'transactions are those of the coordinator');
+	AND arrival_xid > '$oldest' AND arrival_xid < '$newest'"), '7', 'transactions are those of the coordinator');
 is($coordinator->safe_psql('sharded', 'SELECT * FROM flowlens.store_in_staging()'), '7|0|0', 'all of them are staged');
 is($coordinator->safe_psql('sharded', q{SELECT count(*) FROM flowlens.stg_repos_validated WHERE github_id >= 1000 AND readme_content = 'a readme'}), '7',
 	'READMEs too');
