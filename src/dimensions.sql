@@ -19,6 +19,7 @@ BEGIN
         RAISE EXCEPTION '"as_of" must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
     PERFORM flowlens.hold_lock('dimensions');
+    PERFORM flowlens.is_distributed('flowlens.dim_repositories');    -- for its check of the session
     inserted := 0;
     versioned := 0;
     unchanged := 0;

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "partitions.h"
+#include "sharding.h"
 #include "util_days.h"
 #include "util_spi.h"
 
@@ -108,6 +109,7 @@ flowlens_store_raw_repos(PG_FUNCTION_ARGS)
 	values[3] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 
 	SPI_connect();
+	(void) is_distributed(flowlens_relation("raw_github_repos"));	/* for its check of the session */
 	allow_default_partition(flowlens_relation("raw_github_repos"), utc_day(observed_at));
 	stored = spi_step_run(&store_repos_step, values, nulls);
 	SPI_finish();
@@ -133,6 +135,7 @@ store_metric(int64 github_id, text *metric_type, Jsonb *metric_data, TimestampTz
 	values[4] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 
 	SPI_connect();
+	(void) is_distributed(flowlens_relation("raw_repo_metrics"));	/* for its check of the session */
 	allow_default_partition(flowlens_relation("raw_repo_metrics"), utc_day(observed_at));
 	spi_step_run(&store_metrics_step, values, NULL);
 	SPI_finish();

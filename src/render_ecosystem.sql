@@ -57,6 +57,7 @@ BEGIN
     SELECT coalesce(array_agg(flowlens.render_service_type(u.service) ORDER BY u.n), '{}') INTO known
     FROM unnest(services) WITH ORDINALITY u (service, n) WHERE btrim(u.service) <> '';
 
+    PERFORM flowlens.is_distributed('flowlens.stg_render_enrichment');    -- for its check of the session
     SELECT d.repo_full_name INTO known_name
     FROM flowlens.dim_repositories d WHERE d.github_id = store_render_enrichment.github_id AND d.is_current;
 

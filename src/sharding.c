@@ -11,6 +11,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
@@ -24,7 +25,22 @@ static SpiStep distributed_step = {
 	.expected = SPI_OK_SELECT
 };
 
-/* Tells whether Citus keeps the rows of a relation; the caller has done SPI_connect() */
+/* Fails in a session whose dates workers would misread: Citus writes them in its DateStyle, workers read them in theirs */
+static void
+check_date_style(void)
+{
+	if (DateStyle != USE_ISO_DATES)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("distributed tables need DateStyle \"ISO\""),
+				 errdetail("Citus sends dates to the workers in the DateStyle of the session."),
+				 errhint("SET datestyle = 'ISO'.")));
+}
+
+/*
+ * Tells whether Citus keeps the rows of a relation, and fails if this session
+ * must not work with such a relation; the caller has done SPI_connect()
+ */
 bool
 is_distributed(Oid relation)
 {
@@ -32,5 +48,8 @@ is_distributed(Oid relation)
 
 	if (!OidIsValid(get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE)))
 		return false;
-	return spi_step_run(&distributed_step, values, NULL) > 0;
+	if (spi_step_run(&distributed_step, values, NULL) == 0)
+		return false;
+	check_date_style();
+	return true;
 }

@@ -211,6 +211,13 @@ like($err, qr/stored through the coordinator/, 'a worker stores no raw rows');
 	SELECT github_id, repo_full_name, api_response FROM flowlens.raw_github_repos});
 like($err, qr/stored through the coordinator.*HINT:  .*store_raw_repos/s, 'an INSERT that a worker would compute is refused');
 
+# workers would misread the dates of such a session
+for my $call (q{store_raw_repos('[]')}, q{store_in_staging()}, q{load_dimensions()}, q{load_snapshots('2026-03-07')}, q{store_render_enrichment(8, '{web}')})
+{
+	($status, $out, $err) = $coordinator->psql('sharded', "SET datestyle = 'SQL, DMY'; SELECT flowlens.$call");
+	like($err, qr/distributed tables need DateStyle "ISO"/, "$call refuses another DateStyle");
+}
+
 # a transaction that is committed on the coordinator while its row is still prepared on a worker
 my ($shard, $port) = split(/\|/, $coordinator->safe_psql('sharded', q{
 	SELECT s.shard_name, s.nodeport FROM citus_shards s

@@ -52,11 +52,18 @@ BEGIN
     IF to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
         RETURN false;
     END IF;
-    RETURN EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = relation);
+    IF NOT EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = relation) THEN
+        RETURN false;
+    ELSIF current_setting('DateStyle') NOT LIKE 'ISO%' THEN
+        RAISE EXCEPTION 'distributed tables need DateStyle "ISO"' USING
+            ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Citus sends dates to the workers in the DateStyle of the session.',
+            HINT = 'SET datestyle = ''ISO''.';
+    END IF;
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION flowlens.is_distributed(regclass) IS
-'Whether the rows of a table are kept by the Citus extension, on other servers.';
+'Whether the rows of a table are kept by the Citus extension, on other servers. Errors: object_not_in_prerequisite_state in a session with another DateStyle than ISO, whose dates the workers would misread.';
 
 CREATE OR REPLACE FUNCTION flowlens.partitions_of(parent regclass)
 RETURNS TABLE (partition regclass, lower timestamptz, upper timestamptz, is_default boolean)
