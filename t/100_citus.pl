@@ -211,6 +211,11 @@ like($err, qr/stored through the coordinator/, 'a worker stores no raw rows');
 	SELECT github_id, repo_full_name, api_response FROM flowlens.raw_github_repos});
 like($err, qr/stored through the coordinator.*HINT:  .*store_raw_repos/s, 'an INSERT that a worker would compute is refused');
 
+# migration of distributed tables, and the views that have to come back
+is($coordinator->safe_psql('sharded', q{SET client_min_messages = error; UPDATE flowlens.schema_version SET version = '0.9.0';
+	SELECT flowlens.install() LIKE 'migrated 0.9.0 %'; SELECT count(*) FROM flowlens.distribute_tables()}), "t\n14", 'install() migrates distributed tables');
+same('SELECT * FROM flowlens.analytics_trending_repos_current', 'the board after the migration');
+
 # workers would misread the dates of such a session
 for my $call (q{store_raw_repos('[]')}, q{store_in_staging()}, q{load_dimensions()}, q{load_snapshots('2026-03-07')}, q{store_render_enrichment(8, '{web}')})
 {

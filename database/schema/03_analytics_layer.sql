@@ -104,8 +104,14 @@ COMMENT ON COLUMN flowlens.fact_repo_snapshots.growth_score IS 'star_velocity / 
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.momentum_state IS 'the star counts of the last 30 days, packed without loss: tomorrow is scored from it; see momentum_state_observations()';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.is_outlier IS 'the newest count is not believed until another one confirms it: no scores, ranked last; see docs/momentum.md';
 COMMENT ON COLUMN flowlens.fact_repo_snapshots.is_stale IS 'not observed on this day: carried with its last values';
--- a day takes its keys in one go
-ALTER SEQUENCE flowlens.fact_repo_snapshots_snapshot_key_seq CACHE 1024;
+-- a day takes its keys in one go; asked for first, because Citus refuses to alter the sequence of a distributed table
+DO $sequence$
+BEGIN
+    IF (SELECT s.seqcache FROM pg_sequence s WHERE s.seqrelid = 'flowlens.fact_repo_snapshots_snapshot_key_seq'::regclass) <> 1024 THEN
+        ALTER SEQUENCE flowlens.fact_repo_snapshots_snapshot_key_seq CACHE 1024;
+    END IF;
+END
+$sequence$;
 CREATE TABLE IF NOT EXISTS flowlens.fact_repo_snapshots_default PARTITION OF flowlens.fact_repo_snapshots DEFAULT;
 COMMENT ON TABLE flowlens.fact_repo_snapshots_default IS 'Rows of days that have no partition of their own.';
 -- the day comes last: partitions choose it already, and sorting by the other columns builds the indexes a quarter faster
