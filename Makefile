@@ -38,7 +38,8 @@ REGRESS += partitions github_repo raw_layer staging staging_rules staging_readme
 REGRESS += snapshots snapshots_models snapshots_merge activity pipeline workflow_trace views
 REGRESS += momentum momentum_random momentum_scores momentum_state momentum_backtest
 REGRESS += work_queue work_queue_writers webhook_setup webhook webhook_order risk delivery
-REGRESS += scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_tables scd2_versioning scd2_foreign scd2_property
+REGRESS += scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_tables scd2_versioning scd2_foreign scd2_property \
+	scd2_hostile
 REGRESS += json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
 	json_schema_references json_schema_dynamic json_schema_unevaluated json_schema_drafts json_schema_compile \
 	json_schema_errors json_schema_functions json_schema_hostile json_schema_formats json_schema_patterns

@@ -15,6 +15,8 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -43,6 +45,9 @@ enum
 	ARG_IS_DELETED_COLUMN
 };
 
+/* The merge that this backend is in, or NULL; a trigger may start one within another */
+static Scd2Merge *innermost_merge = NULL;
+
 /* Prepares the library for a backend: settings of this topic */
 void
 scd2_init(void)
@@ -64,10 +69,58 @@ scd2_request_init(Scd2Request *request, Oid target, TimestampTz valid_at)
 	request->is_deleted_column = "is_deleted";
 }
 
+/* Tells whether two merges write to the same table */
+static bool
+is_same_target(Scd2Merge *merge, Scd2Merge *other)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->leaves)
+	{
+		if (list_member_oid(other->leaves, lfirst_oid(lc)))
+			return true;
+	}
+	return merge->request->target == other->request->target;
+}
+
+/*
+ * Fails if another merge into the same table has not ended yet: a trigger of
+ * the table, or a function that the source calls, has started this one.  The
+ * two would write what they found before the other wrote.
+ */
+static void
+check_not_under_way(Scd2Merge *merge, Scd2Merge *outer)
+{
+	for (; outer != NULL; outer = outer->outer)
+	{
+		if (is_same_target(merge, outer))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("a merge into %s is already under way in this session", merge->target),
+					 errdetail("A trigger of the table or a function in the source started another one.")));
+	}
+}
+
+/* Goes through the steps of a merge */
+static void
+merge_in_steps(Scd2Merge *merge)
+{
+	scd2_open_target(merge);
+	check_not_under_way(merge, merge->outer);
+	scd2_check_time(merge, merge->request->valid_at);
+	scd2_check_snapshot(merge);
+	scd2_describe_source(merge);
+	if (!scd2_detect_by_hash(merge))
+		scd2_detect_by_join(merge);
+	scd2_apply_delta(merge);
+	tuplestore_end(merge->delta);
+}
+
 /* Merges the observations of a request into its target and adds up what it did */
 void
 scd2_merge_run(const Scd2Request *request, Scd2Counts *counts)
 {
+	Scd2Merge  *outer = innermost_merge;
 	Scd2Merge  *merge;
 	MemoryContext context;
 
@@ -80,16 +133,18 @@ scd2_merge_run(const Scd2Request *request, Scd2Counts *counts)
 	merge->request = request;
 	merge->counts = counts;
 	merge->context = context;
+	merge->outer = outer;
 
-	scd2_open_target(merge);
-	scd2_check_time(merge, request->valid_at);
-	scd2_check_snapshot(merge);
-	scd2_describe_source(merge);
-	if (!scd2_detect_by_hash(merge))
-		scd2_detect_by_join(merge);
-	scd2_apply_delta(merge);
-
-	tuplestore_end(merge->delta);
+	PG_TRY();
+	{
+		innermost_merge = merge;
+		merge_in_steps(merge);
+	}
+	PG_FINALLY();
+	{
+		innermost_merge = outer;
+	}
+	PG_END_TRY();
 	MemoryContextDelete(context);
 	SPI_finish();
 }
@@ -216,6 +271,49 @@ flowlens_scd2_merge(PG_FUNCTION_ARGS)
 	return merge_and_count(fcinfo, &request);
 }
 
+/* Makes the parser's errors point into the text of the query, not the statement that passed it */
+static void
+move_error_position(void *query)
+{
+	int			position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(query);
+}
+
+/* Parses a text without looking at what its names mean */
+static List *
+parse_query(char *query)
+{
+	ErrorContextCallback callback = {.callback = move_error_position, .arg = query, .previous = error_context_stack};
+	List	   *statements;
+
+	error_context_stack = &callback;
+	statements = raw_parser(query, RAW_PARSE_DEFAULT);
+	error_context_stack = callback.previous;
+	return statements;
+}
+
+/* Returns a text that has to be one SELECT as a sub-select, without a semicolon at its end */
+static const char *
+parenthesise_query(char *query)
+{
+	List	   *statements = parse_query(query);
+	RawStmt    *statement;
+
+	if (list_length(statements) != 1 || !IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query of a merge must be one SELECT")));
+	statement = linitial_node(RawStmt, statements);
+	query += statement->stmt_location;
+	/* the line may end in a comment */
+	return psprintf("(%.*s\n)", statement->stmt_len > 0 ? statement->stmt_len : (int) strlen(query), query);
+}
+
 PG_FUNCTION_INFO_V1(flowlens_scd2_merge_query);
 
 /* Merges the rows of a query into a table with history */
@@ -226,6 +324,6 @@ flowlens_scd2_merge_query(PG_FUNCTION_ARGS)
 
 	read_arguments(fcinfo, &request);
 	check_not_null(fcinfo, ARG_SOURCE, "query");
-	request.source_sql = psprintf("(%s)", text_to_cstring(PG_GETARG_TEXT_PP(ARG_SOURCE)));
+	request.source_sql = parenthesise_query(text_to_cstring(PG_GETARG_TEXT_PP(ARG_SOURCE)));
 	return merge_and_count(fcinfo, &request);
 }

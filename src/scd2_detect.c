@@ -23,7 +23,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
-#include "common/pg_prng.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -92,25 +91,24 @@ tidy_up(Scd2Detector *detector)
 static void
 read_target(Scd2Detector *detector)
 {
-	Scd2Merge  *merge = detector->merge;
 	int			leaf;
 
-	for (leaf = 0; leaf < list_length(merge->leaves) && !detector->impossible; leaf++)
+	for (leaf = 0; leaf < list_length(detector->merge->leaves) && !detector->impossible; leaf++)
 	{
-		TupleTableSlot *slot = table_slot_create(detector->leaves[leaf], NULL);
-		TableScanDesc scan = table_beginscan(detector->leaves[leaf], detector->snapshot, 0, NULL);
-		MemoryContext old_context = MemoryContextSwitchTo(detector->scratch);
+		MemoryContext old_context;
+		Scd2Scan	scan;
 		uint64		rows = 0;
 
-		while (!detector->impossible && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		scd2_begin_scan(&scan, detector->leaves[leaf], detector->snapshot, detector->layouts[leaf].last);
+		old_context = MemoryContextSwitchTo(detector->scratch);
+		while (!detector->impossible && scd2_next_row(&scan))
 		{
 			if (++rows % SCRATCH_ROWS == 0)
 				tidy_up(detector);
-			scd2_read_version(detector, slot, leaf);
+			scd2_read_version(detector, &scan.row, &scan.tid, leaf);
 		}
 		MemoryContextSwitchTo(old_context);
-		table_endscan(scan);
-		ExecDropSingleTupleTableSlot(slot);
+		scd2_end_scan(&scan);
 	}
 	scd2_flush_pending(detector);
 }
@@ -119,13 +117,16 @@ read_target(Scd2Detector *detector)
 static bool
 take_source_row(void *state, TupleTableSlot *slot)
 {
-	Scd2Detector   *detector = state;
+	Scd2Detector *detector = state;
 	MemoryContext old_context = MemoryContextSwitchTo(detector->scratch);
-	Scd2Probe		probe;
+	Scd2Probe	probe;
 
 	if (detector->merge->source_rows % SCRATCH_ROWS == 0)
 		tidy_up(detector);
-	scd2_prepare_probe(detector, &probe, slot);
+	slot_getallattrs(slot);
+	detector->source_row.values = slot->tts_values;
+	detector->source_row.nulls = slot->tts_isnull;
+	scd2_prepare_probe(detector, &probe, &detector->source_row);
 	scd2_decide(detector, &probe);
 	MemoryContextSwitchTo(old_context);
 	return !detector->impossible;
@@ -135,26 +136,24 @@ take_source_row(void *state, TupleTableSlot *slot)
 static void
 scan_source(Scd2Detector *detector)
 {
-	Relation	relation = table_open(detector->merge->request->source, AccessShareLock);
-	TableScanDesc scan = table_beginscan(relation, detector->snapshot, 0, NULL);
 	MemoryContext old_context;
+	Scd2Scan	scan;
 	uint64		next = 0;
 	uint64		done = 0;
-	int			i;
 
-	for (i = 0; i < SCD2_LOOKAHEAD; i++)
-		detector->probes[i].slot = table_slot_create(relation, NULL);
+	detector->source_relation = table_open(detector->merge->request->source, AccessShareLock);
+	detector->source_slot = table_slot_create(detector->source_relation, NULL);
+	scd2_begin_scan(&scan, detector->source_relation, detector->snapshot, detector->source.last);
 	old_context = MemoryContextSwitchTo(detector->scratch);
-	for (;;)
+	while (!detector->impossible && scd2_next_row(&scan))
 	{
-		Scd2Probe	   *probe = &detector->probes[next % SCD2_LOOKAHEAD];
+		Scd2Probe  *probe = &detector->probes[next % SCD2_LOOKAHEAD];
 
 		if (next % SCRATCH_ROWS == 0)
 			tidy_up(detector);
-		if (detector->impossible || !table_scan_getnextslot(scan, ForwardScanDirection, probe->slot))
-			break;
-		scd2_prepare_probe(detector, probe, probe->slot);
-		scd2_prefetch(&detector->entries[scd2_home_of(detector, probe->key_hash)]);
+		scd2_prepare_probe(detector, probe, &scan.row);
+		probe->tid = scan.tid;
+		scd2_prefetch_to_read(&detector->entries[scd2_home_of(detector, probe->key_hash)]);
 		if (++next - done == SCD2_LOOKAHEAD)
 			scd2_decide(detector, &detector->probes[done++ % SCD2_LOOKAHEAD]);
 	}
@@ -162,10 +161,9 @@ scan_source(Scd2Detector *detector)
 		scd2_decide(detector, &detector->probes[done++ % SCD2_LOOKAHEAD]);
 	MemoryContextSwitchTo(old_context);
 
-	for (i = 0; i < SCD2_LOOKAHEAD; i++)
-		ExecDropSingleTupleTableSlot(detector->probes[i].slot);
-	table_endscan(scan);
-	table_close(relation, NoLock);
+	scd2_end_scan(&scan);
+	ExecDropSingleTupleTableSlot(detector->source_slot);
+	table_close(detector->source_relation, NoLock);
 }
 
 /* Puts the versions into the delta whose key the source lacks */
@@ -180,7 +178,7 @@ put_missing(Scd2Detector *detector)
 	{
 		Scd2Entry	   *entry = &detector->entries[i];
 
-		if ((entry->leaf & (SCD2_ENTRY_USED | SCD2_ENTRY_SEEN)) != SCD2_ENTRY_USED)
+		if ((entry->leaf & SCD2_ENTRY_USED) == 0 || scd2_mark_seen(detector, entry))
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		detector->values[SCD2_DELTA_ACTION - 1] = CharGetDatum(SCD2_MISSING);
@@ -203,7 +201,7 @@ is_source_scannable(Scd2Merge *merge)
 	Oid			source = merge->request->source;
 	int			i;
 
-	if (!OidIsValid(source) || get_rel_relkind(source) != RELKIND_RELATION || has_subclass(source) ||
+	if (!OidIsValid(source) || !scd2_is_heap(source) || has_subclass(source) ||
 		pg_class_aclcheck(source, GetUserId(), ACL_SELECT) != ACLCHECK_OK ||
 		check_enable_rls(source, InvalidOid, true) == RLS_ENABLED || is_distributed(source))
 		return false;
@@ -339,8 +337,9 @@ scd2_detect_by_hash(Scd2Merge *merge)
 	detector = palloc0(sizeof(Scd2Detector));
 	detector->merge = merge;
 	detector->scratch = AllocSetContextCreate(merge->context, "scd2 scratch", ALLOCSET_DEFAULT_SIZES);
-	detector->seed = pg_prng_uint64(&pg_global_prng_state);
+	scd2_choose_secret(&detector->secret);
 	detector->by_row_hash = can_use_row_hash(merge);
+	scd2_choose_hashed_columns(detector);
 	detector->latest_from = detector->latest_to = DT_NOBEGIN;
 	detector->leaves = palloc0(list_length(merge->leaves) * sizeof(Relation));
 	detector->layouts = palloc0(list_length(merge->leaves) * sizeof(Scd2Layout));
@@ -365,7 +364,10 @@ scd2_detect_by_hash(Scd2Merge *merge)
 	}
 	UnregisterSnapshot(detector->snapshot);
 	if (detector->memory != NULL)
+	{
 		pfree(detector->memory);
+		pfree(detector->seen);
+	}
 	MemoryContextSwitchTo(old_context);
 	return !detector->impossible;
 }

@@ -38,6 +38,21 @@ fetch_version(Scd2Detector *detector, Scd2Entry *entry)
 	return version;
 }
 
+/* Fetches the row of the source that a probe was made of, unless it is still there */
+static void
+fetch_source_row(Scd2Detector *detector, Scd2Probe *probe)
+{
+	TupleTableSlot *slot = detector->source_slot;
+
+	if (detector->source_relation == NULL)
+		return;
+	if (!table_tuple_fetch_row_version(detector->source_relation, &probe->tid, detector->snapshot, slot))
+		elog(ERROR, "could not fetch a row of the source");
+	slot_getallattrs(slot);
+	detector->source_row.values = slot->tts_values;
+	detector->source_row.nulls = slot->tts_isnull;
+}
+
 /*
  * Sets the row hash to write in place.  The tracked values stay, even where
  * the observation has the same ones in other bytes, and so does their hash.
@@ -81,9 +96,9 @@ put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Entry
 	}
 	values[SCD2_DELTA_AT - 1] = TimestampTzGetDatum(probe->at);
 	values[SCD2_DELTA_DELETED - 1] = BoolGetDatum(probe->deleted);
-	nulls[SCD2_DELTA_HASH - 1] = layout->hash == 0 || probe->slot->tts_isnull[layout->hash - 1];
+	nulls[SCD2_DELTA_HASH - 1] = layout->hash == 0 || detector->source_row.nulls[layout->hash - 1];
 	if (!nulls[SCD2_DELTA_HASH - 1])
-		values[SCD2_DELTA_HASH - 1] = probe->slot->tts_values[layout->hash - 1];
+		values[SCD2_DELTA_HASH - 1] = detector->source_row.values[layout->hash - 1];
 	for (i = 0; i < merge->ncolumns; i++)
 	{
 		Scd2Column *column = &merge->columns[i];
@@ -91,9 +106,9 @@ put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Entry
 		bool	   *null = &nulls[SCD2_DELTA_FIXED + i];
 		int			at = layout->data[i] - 1;
 
-		*null = at < 0 || probe->slot->tts_isnull[at];
+		*null = at < 0 || detector->source_row.nulls[at];
 		if (!*null)
-			*value = probe->slot->tts_values[at];
+			*value = detector->source_row.values[at];
 		else if (action != SCD2_HISTORY && version != NULL && (at < 0 || column->keep_on_null))
 		{
 			*null = version->nulls[i];
@@ -109,7 +124,7 @@ put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Entry
 
 /* Compares the columns with a role of an observation and the current version */
 static bool
-is_changed(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version, Scd2Role role)
+is_changed(Scd2Detector *detector, Scd2Version *version, Scd2Role role)
 {
 	Scd2Merge  *merge = detector->merge;
 	int			i;
@@ -119,9 +134,9 @@ is_changed(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version, Scd2R
 		Scd2Column *column = &merge->columns[i];
 		int			source = detector->source.data[i] - 1;
 
-		if (column->role != role || (column->keep_on_null && probe->slot->tts_isnull[source]))
+		if (column->role != role || (column->keep_on_null && detector->source_row.nulls[source]))
 			continue;
-		if (!scd2_values_equal(column, probe->slot->tts_values[source], probe->slot->tts_isnull[source],
+		if (!scd2_values_equal(column, detector->source_row.values[source], detector->source_row.nulls[source],
 							   version->values[i], version->nulls[i]))
 			return true;
 	}
@@ -133,15 +148,15 @@ is_changed(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version, Scd2R
  * that the source brings, or else that of the values it stores.
  */
 static bool
-has_wrong_hash(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version)
+has_wrong_hash(Scd2Detector *detector, Scd2Version *version)
 {
 	AttrNumber	source = detector->source.hash;
 	int64		right;
 
 	if (!detector->by_row_hash)
 		return false;
-	if (source != 0 && !probe->slot->tts_isnull[source - 1])
-		right = DatumGetInt64(probe->slot->tts_values[source - 1]);
+	if (source != 0 && !detector->source_row.nulls[source - 1])
+		right = DatumGetInt64(detector->source_row.values[source - 1]);
 	else
 		right = scd2_hash_tracked(detector->merge, version->values, version->nulls);
 	return version->hash_null || DatumGetInt64(version->hash) != right;
@@ -151,12 +166,15 @@ has_wrong_hash(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version)
 static void
 decide_new(Scd2Detector *detector, Scd2Probe *probe)
 {
-	Scd2Entry		entry = {.key_hash = probe->key_hash, .leaf = SCD2_ENTRY_USED | SCD2_ENTRY_SEEN};
+	Scd2Entry	entry = {.key_hash = probe->key_hash, .leaf = SCD2_ENTRY_USED};
+	Scd2Entry  *place;
 
 	ItemPointerSetInvalid(&entry.tid);
-	scd2_add_entry(detector, &entry);
-	if (detector->impossible)
+	place = scd2_add_entry(detector, &entry);
+	if (place == NULL)
 		return;
+	scd2_mark_seen(detector, place);
+	fetch_source_row(detector, probe);
 	if (probe->at <= detector->latest_to)
 		put_observation(detector, probe, SCD2_HISTORY, NULL, NULL);
 	else if (!probe->deleted)
@@ -170,25 +188,26 @@ decide_existing(Scd2Detector *detector, Scd2Probe *probe, Scd2Entry *entry)
 	Scd2Version    *version;
 	bool		changed;
 
+	fetch_source_row(detector, probe);
 	if (probe->at < entry->valid_from)
 	{
 		put_observation(detector, probe, SCD2_HISTORY, entry, NULL);
 		return;
 	}
 	version = fetch_version(detector, entry);
-	if (is_changed(detector, probe, version, SCD2_KEY))
+	if (is_changed(detector, version, SCD2_KEY))
 	{
 		detector->impossible = true;	/* two keys, one hash */
 		return;
 	}
-	changed = is_changed(detector, probe, version, SCD2_TRACKED);
+	changed = is_changed(detector, version, SCD2_TRACKED);
 	if (probe->at == entry->valid_from && (probe->deleted || changed))
 		put_observation(detector, probe, SCD2_HISTORY, entry, version);
 	else if (probe->deleted)
 		put_observation(detector, probe, SCD2_CLOSE, entry, version);
 	else if (changed)
 		put_observation(detector, probe, SCD2_VERSION, entry, version);
-	else if (is_changed(detector, probe, version, SCD2_UNTRACKED) || has_wrong_hash(detector, probe, version))
+	else if (is_changed(detector, version, SCD2_UNTRACKED) || has_wrong_hash(detector, version))
 		put_observation(detector, probe, SCD2_IN_PLACE, entry, version);
 }
 
@@ -203,12 +222,11 @@ scd2_decide(Scd2Detector *detector, Scd2Probe *probe)
 		decide_new(detector, probe);
 		return;
 	}
-	if ((entry->leaf & SCD2_ENTRY_SEEN) != 0)
+	if (scd2_mark_seen(detector, entry))
 	{
 		detector->impossible = true;	/* a key that comes twice */
 		return;
 	}
-	entry->leaf |= SCD2_ENTRY_SEEN;
 	if (entry->value_hash != probe->value_hash || !probe->certain || probe->deleted || probe->at < entry->valid_from)
 		decide_existing(detector, probe, entry);
 }

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -18,6 +19,22 @@ is_hashed(Scd2Detector *detector, Scd2Column *column)
 	if (column->keep_on_null)
 		return false;
 	return column->role == SCD2_UNTRACKED || (column->role == SCD2_TRACKED && !detector->by_row_hash);
+}
+
+/* Collects the columns that the value hash covers */
+void
+scd2_choose_hashed_columns(Scd2Detector *detector)
+{
+	Scd2Merge  *merge = detector->merge;
+	int			i;
+
+	detector->hashed = palloc(merge->ncolumns * sizeof(Scd2Column *));
+	for (i = merge->nkeys; i < merge->ncolumns; i++)
+	{
+		if (is_hashed(detector, &merge->columns[i]))
+			detector->hashed[detector->nhashed++] = &merge->columns[i];
+		detector->keeps |= merge->columns[i].keep_on_null;
+	}
 }
 
 /* Returns where a column of the target is in a leaf relation; 0 stays 0 */
@@ -82,87 +99,183 @@ scd2_lay_out_source(Scd2Detector *detector, bool scannable)
 	}
 }
 
+/* Draws the random numbers of a merge */
+void
+scd2_choose_secret(Scd2Secret *secret)
+{
+	secret->word = pg_prng_uint64(&pg_global_prng_state);
+	secret->state = pg_prng_uint64(&pg_global_prng_state);
+	secret->length = pg_prng_uint64(&pg_global_prng_state) | 1;
+	secret->null = pg_prng_uint64(&pg_global_prng_state);
+}
+
+/* Reads eight bytes at any address */
+static inline uint64
+read_word(const unsigned char *bytes)
+{
+	uint64		word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+/* Reads four bytes at any address */
+static inline uint64
+read_half(const unsigned char *bytes)
+{
+	uint32		half;
+
+	memcpy(&half, bytes, sizeof(half));
+	return half;
+}
+
+/*
+ * Adds a word to a hash.  Both factors hide a random number: who does not know
+ * them cannot make one zero, which would forget what was hashed before.
+ */
+static inline uint64
+hash_word(const Scd2Secret *secret, uint64 word, uint64 hash)
+{
+	return scd2_fold(word ^ secret->word, hash ^ secret->state);
+}
+
+/*
+ * Adds some bytes to a hash, sixteen at a time.  The last step reads the last
+ * sixteen, whether or not some of them were read before; of fewer, the first
+ * and the last ones.  The length tells those cases apart.
+ */
+static inline uint64
+hash_bytes(const Scd2Secret *secret, const unsigned char *bytes, Size size, uint64 hash)
+{
+	uint64		length = size * secret->length;
+	uint64		first = 0;
+	uint64		last = 0;
+
+	if (size >= 16)
+	{
+		const unsigned char *end = bytes + size - 16;
+
+		for (; bytes < end; bytes += 16)
+			hash = scd2_fold(read_word(bytes) ^ secret->word, read_word(bytes + 8) ^ hash);
+		first = read_word(end);
+		last = read_word(end + 8);
+	}
+	else if (size >= 8)
+	{
+		first = read_word(bytes);
+		last = read_word(bytes + size - 8);
+	}
+	else if (size >= 4)
+	{
+		first = read_half(bytes);
+		last = read_half(bytes + size - 4);
+	}
+	else if (size > 0)
+		first = (uint64) bytes[0] << 16 | (uint64) bytes[size / 2] << 8 | bytes[size - 1];
+	return scd2_fold(first ^ secret->word, last ^ hash ^ secret->state) ^ length;
+}
+
+/* Adds a value to a hash by its bytes */
+static inline uint64
+hash_value(const Scd2Secret *secret, Datum value, int16 typlen, bool typbyval, uint64 hash)
+{
+	const unsigned char *bytes = (const unsigned char *) DatumGetPointer(value);
+
+	if (typbyval)
+		return hash_word(secret, (uint64) value, hash);
+	if (typlen > 0)
+		return hash_bytes(secret, bytes, typlen, hash);
+	if (typlen == -2)
+		return hash_bytes(secret, bytes, strlen(DatumGetCString(value)), hash);
+	if (VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
+	{
+		struct varlena *whole = PG_DETOAST_DATUM_PACKED(value);
+
+		hash = hash_bytes(secret, (unsigned char *) VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole), hash);
+		pfree(whole);
+		return hash;
+	}
+	return hash_bytes(secret, (const unsigned char *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), hash);
+}
+
 /* Hashes the key of a row so that equal keys have equal hashes */
 static uint64
-hash_key(Scd2Detector *detector, Scd2Layout *layout, TupleTableSlot *slot)
+hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
 {
 	Scd2Merge  *merge = detector->merge;
-	uint64		hash = detector->seed;
+	Scd2Secret *secret = &detector->secret;
+	uint64		hash = secret->null;
 	int			i;
 
 	for (i = 0; i < merge->nkeys; i++)
 	{
 		Scd2Column *column = &merge->columns[i];
-		Datum		value = slot->tts_values[layout->data[i] - 1];
+		Datum		value = row->values[layout->data[i] - 1];
 
 		if (!column->image_is_equality)
-			value = FunctionCall2Coll(&column->hash_function, column->collation, value,
-									  Int64GetDatum((int64) hash));
-		hash = scd2_hash_value(value, column->image_is_equality ? column->typlen : (int) sizeof(uint64),
-							   column->image_is_equality ? column->typbyval : true, hash);
+			hash = hash_word(secret, DatumGetUInt64(FunctionCall2Coll(&column->hash_function, column->collation, value,
+																	  Int64GetDatum((int64) hash))), hash);
+		else
+			hash = hash_value(secret, value, column->typlen, column->typbyval, hash);
 	}
-	return hash;
+	/* its place in the table is taken from the high bits, so those have to depend on everything */
+	return scd2_fold(hash ^ secret->state, secret->length);
 }
 
 /* Hashes the compared columns of a row by their bytes */
 static uint64
-hash_values(Scd2Detector *detector, Scd2Layout *layout, TupleTableSlot *slot)
+hash_values(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
 {
-	Scd2Merge  *merge = detector->merge;
-	uint64		hash = detector->seed;
+	Scd2Secret *secret = &detector->secret;
+	uint64		hash = secret->null;
 	int			i;
 
-	for (i = merge->nkeys; i < merge->ncolumns; i++)
+	for (i = 0; i < detector->nhashed; i++)
 	{
-		Scd2Column *column = &merge->columns[i];
-		int			at = layout->data[i] - 1;
+		Scd2Column *column = detector->hashed[i];
+		int			at = layout->data[column - detector->merge->columns] - 1;
 
-		if (!is_hashed(detector, column))
-			continue;
-		if (slot->tts_isnull[at])
-			hash = scd2_hash_word(i, hash);
-		else if (column->typbyval)
-			hash = scd2_hash_word((uint64) slot->tts_values[at], ~hash);
+		if (row->nulls[at])
+			hash = scd2_fold(hash ^ secret->null, secret->length);
 		else
-			hash = scd2_hash_value(slot->tts_values[at], column->typlen, false, hash);
+			hash = hash_value(secret, row->values[at], column->typlen, column->typbyval, hash);
 	}
 	return hash;
 }
 
 /* Returns the row hash that a row of the source brings, or the one its values have */
-uint64
-scd2_source_row_hash(Scd2Detector *detector, TupleTableSlot *slot)
+static uint64
+source_row_hash(Scd2Detector *detector, Scd2Row *row)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->source;
 	uint64		sum = 0;
 	int			i;
 
-	if (layout->hash != 0 && !slot->tts_isnull[layout->hash - 1])
-		return (uint64) DatumGetInt64(slot->tts_values[layout->hash - 1]);
+	if (layout->hash != 0 && !row->nulls[layout->hash - 1])
+		return (uint64) DatumGetInt64(row->values[layout->hash - 1]);
 	for (i = merge->nkeys; i < merge->ncolumns; i++)
 	{
 		Scd2Column *column = &merge->columns[i];
 		int			at = layout->data[i] - 1;
 
-		if (column->role == SCD2_TRACKED && !slot->tts_isnull[at])
-			sum += scd2_hash_value(slot->tts_values[at], column->typlen, column->typbyval, column->name_hash);
+		if (column->role == SCD2_TRACKED && !row->nulls[at])
+			sum += scd2_hash_value(row->values[at], column->typlen, column->typbyval, column->name_hash);
 	}
 	return sum;
 }
 
 /* Reads one version of the target */
 void
-scd2_read_version(Scd2Detector *detector, TupleTableSlot *slot, int leaf)
+scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int leaf)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->layouts[leaf];
-	Datum	   *values = slot->tts_values;
-	bool	   *nulls = slot->tts_isnull;
-	Scd2Entry		entry;
+	Datum	   *values = row->values;
+	bool	   *nulls = row->nulls;
+	Scd2Entry	entry;
 	int			i;
 
-	slot_getsomeattrs(slot, layout->last);
 	if (nulls[layout->current - 1] || !DatumGetBool(values[layout->current - 1]))
 	{
 		if (!nulls[layout->to - 1])
@@ -174,15 +287,15 @@ scd2_read_version(Scd2Detector *detector, TupleTableSlot *slot, int leaf)
 		if (nulls[layout->data[i] - 1])
 			return;				/* no observation can meet it */
 	}
-	entry.key_hash = hash_key(detector, layout, slot);
-	entry.value_hash = hash_values(detector, layout, slot);
+	entry.key_hash = hash_key(detector, layout, row);
+	entry.value_hash = hash_values(detector, layout, row);
 	if (detector->by_row_hash)
 	{
 		/* without a stored hash nothing matches, and the values are compared */
-		entry.value_hash += nulls[layout->hash - 1] ? detector->seed : (uint64) DatumGetInt64(values[layout->hash - 1]);
+		entry.value_hash += nulls[layout->hash - 1] ? detector->secret.word : (uint64) DatumGetInt64(values[layout->hash - 1]);
 	}
 	entry.valid_from = nulls[layout->from - 1] ? DT_NOBEGIN : DatumGetTimestampTz(values[layout->from - 1]);
-	entry.tid = slot->tts_tid;
+	entry.tid = *tid;
 	entry.leaf = leaf | SCD2_ENTRY_USED;
 	detector->latest_from = Max(detector->latest_from, entry.valid_from);
 	scd2_add_pending(detector, &entry);
@@ -190,36 +303,34 @@ scd2_read_version(Scd2Detector *detector, TupleTableSlot *slot, int leaf)
 
 /* Checks and hashes a row of the source */
 void
-scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, TupleTableSlot *slot)
+scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, Scd2Row *row)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->source;
 	int			i;
 
-	slot_getsomeattrs(slot, layout->last);
 	for (i = 0; i < merge->nkeys; i++)
 	{
-		if (slot->tts_isnull[layout->data[i] - 1])
+		if (row->nulls[layout->data[i] - 1])
 			scd2_null_key_error(merge, i);
 	}
-	probe->slot = slot;
 	probe->at = merge->request->valid_at;
-	if (layout->at != 0 && !slot->tts_isnull[layout->at - 1])
+	if (layout->at != 0 && !row->nulls[layout->at - 1])
 	{
-		probe->at = DatumGetTimestampTz(slot->tts_values[layout->at - 1]);
+		probe->at = DatumGetTimestampTz(row->values[layout->at - 1]);
 		scd2_check_time(merge, probe->at);
 	}
-	probe->deleted = layout->deleted != 0 && !slot->tts_isnull[layout->deleted - 1] &&
-		DatumGetBool(slot->tts_values[layout->deleted - 1]);
+	probe->deleted = layout->deleted != 0 && !row->nulls[layout->deleted - 1] &&
+		DatumGetBool(row->values[layout->deleted - 1]);
 	probe->certain = true;
-	for (i = merge->nkeys; i < merge->ncolumns; i++)
+	for (i = merge->nkeys; i < merge->ncolumns && detector->keeps; i++)
 	{
-		if (merge->columns[i].keep_on_null && !slot->tts_isnull[layout->data[i] - 1])
+		if (merge->columns[i].keep_on_null && !row->nulls[layout->data[i] - 1])
 			probe->certain = false;
 	}
-	probe->key_hash = hash_key(detector, layout, slot);
-	probe->value_hash = hash_values(detector, layout, slot);
+	probe->key_hash = hash_key(detector, layout, row);
+	probe->value_hash = hash_values(detector, layout, row);
 	if (detector->by_row_hash)
-		probe->value_hash += scd2_source_row_hash(detector, slot);
+		probe->value_hash += source_row_hash(detector, row);
 	merge->source_rows++;
 }

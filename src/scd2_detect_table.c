@@ -34,6 +34,8 @@ scd2_allocate_entries(Scd2Detector *detector, uint64 capacity)
 	(void) madvise(detector->entries, TYPEALIGN_DOWN(LARGE_PAGE, bytes), MADV_HUGEPAGE);
 #endif
 	memset(detector->entries, 0, bytes);
+	detector->seen = MemoryContextAllocHuge(detector->merge->context, (detector->size / 64 + 1) * sizeof(uint64));
+	memset(detector->seen, 0, (detector->size / 64 + 1) * sizeof(uint64));
 }
 
 /* Makes room for more entries; gives up where memory ends */
@@ -41,6 +43,7 @@ static void
 enlarge_table(Scd2Detector *detector)
 {
 	Scd2Entry	   *old = detector->entries;
+	uint64	   *old_seen = detector->seen;
 	void	   *old_memory = detector->memory;
 	uint64		old_size = detector->size;
 	uint64		i;
@@ -53,14 +56,24 @@ enlarge_table(Scd2Detector *detector)
 	scd2_allocate_entries(detector, Min(detector->used * 2, detector->max_used));
 	for (i = 0; i < old_size; i++)
 	{
-		if ((old[i].leaf & SCD2_ENTRY_USED) != 0)
-			*scd2_find_entry(detector, old[i].key_hash) = old[i];
+		Scd2Entry  *place;
+
+		if ((old[i].leaf & SCD2_ENTRY_USED) == 0)
+			continue;
+		place = scd2_find_entry(detector, old[i].key_hash);
+		*place = old[i];
+		if ((old_seen[i / 64] >> (i % 64) & 1) != 0)
+			scd2_mark_seen(detector, place);
 	}
 	pfree(old_memory);
+	pfree(old_seen);
 }
 
-/* Adds an entry; a hash that is there already is a second version or a collision */
-void
+/*
+ * Adds an entry and returns its place.  A hash that is there already is a
+ * second version or a collision; then, and when memory is used up, NULL.
+ */
+Scd2Entry *
 scd2_add_entry(Scd2Detector *detector, Scd2Entry *entry)
 {
 	Scd2Entry	   *place;
@@ -68,15 +81,16 @@ scd2_add_entry(Scd2Detector *detector, Scd2Entry *entry)
 	if (detector->used >= detector->size - detector->size / 4)
 		enlarge_table(detector);
 	if (detector->impossible)
-		return;
+		return NULL;
 	place = scd2_find_entry(detector, entry->key_hash);
 	if ((place->leaf & SCD2_ENTRY_USED) != 0)
 	{
 		detector->impossible = true;
-		return;
+		return NULL;
 	}
 	*place = *entry;
 	detector->used++;
+	return place;
 }
 
 /* Adds the version whose memory was asked for the longest time ago */
@@ -89,7 +103,7 @@ scd2_add_pending(Scd2Detector *detector, Scd2Entry *entry)
 		scd2_add_entry(detector, oldest);
 	*oldest = *entry;
 	detector->npending++;
-	scd2_prefetch(&detector->entries[scd2_home_of(detector, entry->key_hash)]);
+	scd2_prefetch_to_write(&detector->entries[scd2_home_of(detector, entry->key_hash)]);
 }
 
 /* Adds the versions that are still waiting */

@@ -96,6 +96,7 @@ typedef struct Scd2Merge
 	const Scd2Request *request;
 	Scd2Counts *counts;
 	MemoryContext context;		/* lives as long as the merge */
+	struct Scd2Merge *outer;	/* the merge that this one runs within, or NULL */
 
 	/* target */
 	char	   *target;			/* qualified and quoted */
@@ -143,6 +144,7 @@ typedef bool (*Scd2RowHandler) (void *state, TupleTableSlot *slot);
 extern void scd2_open_target(Scd2Merge *merge);
 extern void scd2_match_columns(Scd2Merge *merge);
 extern void scd2_check_snapshot(Scd2Merge *merge);
+extern bool scd2_is_heap(Oid relation);
 
 /* scd2_source.c */
 extern void scd2_describe_source(Scd2Merge *merge);
@@ -207,9 +209,18 @@ scd2_scale_hash(uint64 hash, uint64 size)
 	return high;
 }
 
-/* Asks for memory that will be needed soon */
+/* Asks for memory that will be read soon */
 static inline void
-scd2_prefetch(const void *address)
+scd2_prefetch_to_read(const void *address)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	__builtin_prefetch(address, 0);
+#endif
+}
+
+/* Asks for memory that will be written soon */
+static inline void
+scd2_prefetch_to_write(const void *address)
 {
 #if defined(__GNUC__) || defined(__clang__)
 	__builtin_prefetch(address, 1);
@@ -255,6 +266,7 @@ extern void scd2_append_key_list(StringInfo sql, Scd2Merge *merge, const char *p
 extern const char *scd2_publish(Scd2Merge *merge, const char *name, TupleDesc desc, Tuplestorestate *store,
 								double rows);
 extern void scd2_withdraw(Scd2Merge *merge, const char *name);
+extern uint64 scd2_rows_written(int result, int expected);
 extern uint64 scd2_execute(const char *sql, int nargs, Oid *types, Datum *values, int expected);
 extern void scd2_query(const char *sql, int nargs, Oid *types, Datum *values, Scd2RowHandler handler, void *state);
 

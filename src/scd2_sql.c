@@ -179,15 +179,22 @@ scd2_append_key_list(StringInfo sql, Scd2Merge *merge, const char *prefix)
 		appendStringInfo(sql, "%s%sc%d", i > 0 ? ", " : "", prefix, i + 1);
 }
 
+/* Returns how many rows a statement processed: none if a rule put another in its place */
+uint64
+scd2_rows_written(int result, int expected)
+{
+	if (result == SPI_OK_REWRITTEN)
+		return 0;
+	if (result != expected)
+		elog(ERROR, "statement of the merge failed: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
 /* Runs a statement that must end with the given SPI result, returns the rows it processed */
 uint64
 scd2_execute(const char *sql, int nargs, Oid *types, Datum *values, int expected)
 {
-	int			result = SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0);
-
-	if (result != expected)
-		elog(ERROR, "statement of the merge failed: %s", SPI_result_code_string(result));
-	return SPI_processed;
+	return scd2_rows_written(SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0), expected);
 }
 
 /* Does nothing: the handler needs no start */

@@ -90,8 +90,8 @@ find_control_column(Scd2Merge *merge, TupleDesc desc, const char *name, Oid type
 }
 
 /* Tells whether rows of a relation can be addressed by ctid and scanned directly */
-static bool
-is_local_heap(Oid relation)
+bool
+scd2_is_heap(Oid relation)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	Form_pg_class form;
@@ -120,7 +120,7 @@ collect_leaves(Scd2Merge *merge)
 
 		if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
 			continue;
-		if (!is_local_heap(relation))
+		if (!scd2_is_heap(relation))
 			merge->local = false;
 		old_context = MemoryContextSwitchTo(merge->context);
 		merge->leaves = lappend_oid(merge->leaves, relation);
@@ -156,6 +156,35 @@ check_target(Scd2Merge *merge)
 		aclcheck_error(result, get_relkind_objtype(kind), get_rel_name(target));
 }
 
+/* Finds the columns that the merge maintains; no two of them may be the same */
+static void
+find_control_columns(Scd2Merge *merge)
+{
+	const Scd2Request *request = merge->request;
+	TupleDesc	desc = merge->target_desc;
+	AttrNumber	found[5];
+	int			i;
+	int			j;
+
+	found[0] = merge->from_attno = find_control_column(merge, desc, request->valid_from_column, TIMESTAMPTZOID, true, true);
+	found[1] = merge->to_attno = find_control_column(merge, desc, request->valid_to_column, TIMESTAMPTZOID, true, true);
+	found[2] = merge->current_attno = find_control_column(merge, desc, request->is_current_column, BOOLOID, true, true);
+	found[3] = merge->hash_attno = find_control_column(merge, desc, request->row_hash_column, INT8OID, true, false);
+	found[4] = merge->deleted_attno = find_control_column(merge, desc, request->is_deleted_column, BOOLOID, true, false);
+	for (i = 0; i < (int) lengthof(found); i++)
+	{
+		for (j = 0; j < i; j++)
+		{
+			if (found[i] != InvalidAttrNumber && found[i] == found[j])
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" of target %s cannot serve two purposes",
+								NameStr(TupleDescAttr(desc, found[i] - 1)->attname), merge->target),
+						 errhint("Name different columns for the maintained columns.")));
+		}
+	}
+}
+
 /*
  * Locks the target and reads what the catalogs say about it.  The lock admits
  * readers but no second merge and no other writer until this transaction ends.
@@ -166,22 +195,17 @@ scd2_open_target(Scd2Merge *merge)
 	const Scd2Request *request = merge->request;
 	MemoryContext old_context;
 	Relation	relation;
-	TupleDesc	desc;
 
 	check_target(merge);
 	relation = relation_open(request->target, ShareRowExclusiveLock);
 	old_context = MemoryContextSwitchTo(merge->context);
-	merge->target_desc = desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	merge->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
 	MemoryContextSwitchTo(old_context);
 	relation_close(relation, NoLock);
 
 	collect_leaves(merge);
 	merge->scannable = merge->local && check_enable_rls(request->target, InvalidOid, true) != RLS_ENABLED;
-	merge->from_attno = find_control_column(merge, desc, request->valid_from_column, TIMESTAMPTZOID, true, true);
-	merge->to_attno = find_control_column(merge, desc, request->valid_to_column, TIMESTAMPTZOID, true, true);
-	merge->current_attno = find_control_column(merge, desc, request->is_current_column, BOOLOID, true, true);
-	merge->hash_attno = find_control_column(merge, desc, request->row_hash_column, INT8OID, true, false);
-	merge->deleted_attno = find_control_column(merge, desc, request->is_deleted_column, BOOLOID, true, false);
+	find_control_columns(merge);
 }
 
 /* Tells whether the merge itself maintains a column of the target */
