@@ -1,6 +1,8 @@
 -- SCD type 2 merge against its alternatives, every one in this call:
 --   psql -X -v rows=1000000 -f bench/scd2.sql
--- Prints the median of the runs and the ratio to scd2_merge(). Each run ends in a rollback, so that all start alike.
+-- Prints the median of the runs and the ratio to scd2_merge(). Each run ends in a rollback and a VACUUM, so that all start
+-- alike. Ratios are given in elapsed time and, where the server can read it, in processor time of its process, which
+-- depends less on what else the machine is doing.
 \set QUIET on
 \if :{?rows} \else \set rows 1000000 \endif
 \if :{?runs} \else \set runs 5 \endif
@@ -126,6 +128,13 @@ BEGIN
         '{repo_full_name,repo_url,description,readme_content,language,render_category}');
 END $$;
 
+-- into a table that has no index, as dbt's has none
+CREATE PROCEDURE run_merge_no_index() LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM flowlens.scd2_merge('bare_dim', 'stg', '{github_id}',
+        '{repo_full_name,repo_url,description,readme_content,language,render_category}');
+END $$;
+
 -- the same table with row_hash on both sides
 CREATE PROCEDURE run_merge_row_hash() LANGUAGE plpgsql AS $$
 BEGIN
@@ -133,32 +142,47 @@ BEGIN
         '{repo_full_name,repo_url,description,readme_content,language,render_category}');
 END $$;
 
-CREATE TABLE timings (variant text, setting text, ms double precision);
+CREATE TABLE timings (variant text, setting text, ms double precision, cpu_ms double precision);
 
--- runs the variants in turn, each in a transaction of its own that is rolled back
-CREATE PROCEDURE measure(variants text[], setting text, runs int) LANGUAGE plpgsql AS $$
-DECLARE
-    started timestamptz;
-    elapsed double precision;
-    variant text;
+-- nanoseconds this process was on a processor; NULL where the system does not tell, or not us
+CREATE FUNCTION processor_time() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    FOR run IN 0 .. runs LOOP
-        FOREACH variant IN ARRAY variants LOOP
-            BEGIN
-                started := clock_timestamp();
-                EXECUTE format('CALL run_%s()', variant);
-                elapsed := extract(epoch FROM clock_timestamp() - started) * 1000;
-                RAISE SQLSTATE 'BENCH';
-            EXCEPTION WHEN SQLSTATE 'BENCH' THEN NULL;
-            END;
-            -- the first round warms up
-            IF run > 0 THEN INSERT INTO timings VALUES (variant, setting, elapsed); END IF;
-        END LOOP;
-    END LOOP;
+    RETURN split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint;
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
 END $$;
 
+-- runs a variant in a transaction that is rolled back
+CREATE PROCEDURE measure(variant text, setting text, counts boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    started timestamptz;
+    cpu_started bigint;
+    elapsed double precision;
+    cpu double precision;
+BEGIN
+    BEGIN
+        cpu_started := processor_time();
+        started := clock_timestamp();
+        EXECUTE format('CALL run_%s()', variant);
+        elapsed := extract(epoch FROM clock_timestamp() - started) * 1000;
+        cpu := (processor_time() - cpu_started) / 1e6;
+        RAISE SQLSTATE 'BENCH';
+    EXCEPTION WHEN SQLSTATE 'BENCH' THEN NULL;
+    END;
+    IF counts THEN INSERT INTO timings VALUES (variant, setting, elapsed, cpu); END IF;
+END $$;
+
+-- the statements that run some variants in turn and clean up after each; the first round warms up
+CREATE FUNCTION measurements(variants text[], setting text, runs int, tables text[]) RETURNS SETOF text LANGUAGE sql AS $$
+SELECT q FROM generate_series(0, runs) run, unnest(variants) WITH ORDINALITY v(variant, n), LATERAL (
+    SELECT 0, format('CALL measure(%L, %L, %L)', variant, setting, run > 0)
+    UNION ALL SELECT m, format('VACUUM %I', t) FROM unnest(tables) WITH ORDINALITY x(t, m)) s(k, q)
+ORDER BY run, n, k
+$$;
+
 CREATE VIEW medians AS
-SELECT setting, variant, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS ms, count(*) AS runs FROM timings GROUP BY 1, 2;
+SELECT setting, variant, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS ms,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu_ms) AS cpu_ms, count(*) AS runs FROM timings GROUP BY 1, 2;
 
 CREATE PROCEDURE index_dim() LANGUAGE plpgsql AS $$
 BEGIN
@@ -175,13 +199,20 @@ VACUUM ANALYZE dim;
 VACUUM ANALYZE stg;
 VACUUM ANALYZE dbt;
 SELECT pg_size_pretty(pg_table_size('dim')) AS target, pg_size_pretty(pg_table_size('stg')) AS source;
+CREATE TABLE bare_dim (LIKE dim INCLUDING DEFAULTS) WITH (autovacuum_enabled = false);
+INSERT INTO bare_dim TABLE dim;
+VACUUM ANALYZE bare_dim;
 SET work_mem = '256MB';
-CALL measure('{dbt,update_insert,temp_delta,detect_only,merge}', '256MB', :runs);
+SELECT measurements('{dbt,update_insert,temp_delta,detect_only,merge,merge_no_index}', '256MB', :runs, '{dim,dbt,bare_dim}') \gexec
 SET work_mem = '4MB';
-CALL measure('{dbt,update_insert,temp_delta,detect_only,merge}', '4MB', :runs);
+SELECT measurements('{dbt,update_insert,temp_delta,detect_only,merge,merge_no_index}', '4MB', :runs, '{dim,dbt,bare_dim}') \gexec
 SELECT m.setting AS work_mem, m.variant, round(m.ms) AS ms, round((m.ms / o.ms)::numeric, 2) AS "times scd2_merge",
+    round(m.cpu_ms) AS "cpu ms", round((m.cpu_ms / o.cpu_ms)::numeric, 2) AS "in cpu time",
+    round((m.cpu_ms / b.cpu_ms)::numeric, 2) AS "without index",
     CASE m.variant WHEN 'dbt' THEN '>= 8' WHEN 'update_insert' THEN '>= 2.2' WHEN 'temp_delta' THEN '>= 1.3' WHEN 'detect_only' THEN '>= 1.25' END AS target
-FROM medians m JOIN medians o ON o.setting = m.setting AND o.variant = 'merge' ORDER BY 1, 3 DESC;
+FROM medians m JOIN medians o ON o.setting = m.setting AND o.variant = 'merge'
+JOIN medians b ON b.setting = m.setting AND b.variant = 'merge_no_index' ORDER BY 1, 3 DESC;
+DROP TABLE bare_dim;
 
 \echo A README of 4 KB tracked, 100,000 rows: contents compared, and row_hash
 SELECT string_agg(md5(i::text), '') AS readme FROM generate_series(1, 127) i \gset
@@ -197,14 +228,14 @@ VACUUM ANALYZE dim;
 VACUUM ANALYZE stg;
 VACUUM ANALYZE hashed_dim;
 VACUUM ANALYZE hashed_stg;
-CALL measure('{merge,merge_row_hash}', '1 % changed', :runs);
+SELECT measurements('{merge,merge_row_hash}', '1 % changed', :runs, '{dim,hashed_dim}') \gexec
 DELETE FROM stg WHERE github_id % 100 = 7 OR github_id > 100000;
 DELETE FROM hashed_stg WHERE github_id % 100 = 7 OR github_id > 100000;
 VACUUM ANALYZE stg;
 VACUUM ANALYZE hashed_stg;
-CALL measure('{merge,merge_row_hash}', 'nothing changed', :runs);
+SELECT measurements('{merge,merge_row_hash}', 'nothing changed', :runs, '{dim,hashed_dim}') \gexec
 SELECT m.setting AS source, m.variant, round(m.ms) AS ms, round((m.ms / o.ms)::numeric, 2) AS "times with row_hash",
-    CASE m.variant WHEN 'merge' THEN '>= 10' END AS target
+    round(m.cpu_ms) AS "cpu ms", round((m.cpu_ms / o.cpu_ms)::numeric, 2) AS "in cpu time", CASE m.variant WHEN 'merge' THEN '>= 10' END AS target
 FROM medians m JOIN medians o ON o.setting = m.setting AND o.variant = 'merge_row_hash' ORDER BY 1, 3 DESC;
 
 \echo Growth
@@ -214,18 +245,19 @@ CALL fill(:small, '');
 CALL index_dim();
 VACUUM ANALYZE dim;
 VACUUM ANALYZE stg;
-CALL measure('{merge}', :'small', :runs);
+SELECT measurements('{merge}', :'small', :runs, '{dim}') \gexec
 CALL fill(:rows, '');
 CALL index_dim();
 VACUUM ANALYZE dim;
 VACUUM ANALYZE stg;
-CALL measure('{merge}', :'rows', :runs);
+SELECT measurements('{merge}', :'rows', :runs, '{dim}') \gexec
 CALL fill(:large, '');
 CALL index_dim();
 VACUUM ANALYZE dim;
 VACUUM ANALYZE stg;
-CALL measure('{merge}', :'large', :runs);
-SELECT setting AS rows, round(ms) AS ms, round((ms * 1000 / setting::bigint)::numeric, 3) AS "microseconds a row"
+SELECT measurements('{merge}', :'large', :runs, '{dim}') \gexec
+SELECT setting AS rows, round(ms) AS ms, round((ms * 1000 / setting::bigint)::numeric, 3) AS "microseconds a row",
+    round((cpu_ms * 1000 / setting::bigint)::numeric, 3) AS "of cpu time"
 FROM medians WHERE variant = 'merge' AND setting ~ '^[0-9]+$' ORDER BY setting::bigint;
 
 DROP SCHEMA scd2_bench CASCADE;
