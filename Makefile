@@ -52,6 +52,18 @@ PG_CPPFLAGS = -DFLOWLENS_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -Wextra -Wno-unused-parameter
 EXTRA_CLEAN = $(DATA_built) src/schema_files.h results tmp_check output_iso log
 
+# Builds for tests only: bin/test --sanitize and bin/test --coverage make them
+ifdef SANITIZE
+override with_llvm = no
+PG_CFLAGS += -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined
+SHLIB_LINK += -fsanitize=$(SANITIZE)
+endif
+ifdef COVERAGE
+override with_llvm = no
+PG_CFLAGS += -O0 --coverage
+SHLIB_LINK += --coverage
+endif
+
 PG_CONFIG ?= pg_config
 PGXS      := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -59,6 +71,9 @@ include $(PGXS)
 # Only the functions that SQL names leave the library; servers before 16 do not mark them by themselves.
 override CPPFLAGS += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 override CFLAGS += -fvisibility=hidden
+ifdef COVERAGE
+override CPPFLAGS += -U_FORTIFY_SOURCE
+endif
 
 $(DATA_built): $(SQL_PARTS) $(EXTENSION).control
 	cat $(SQL_PARTS) > $@
@@ -104,3 +119,19 @@ conformance:
 			--expr 'flowlens.jsonb_matches_schema(flowlens.jsonschema_compile({schema}, (SELECT m FROM jss_remote_map)), {instance})'; \
 		status=$$?; "$(bindir)/dropdb" $(CONFORMANCE_DATABASE); exit $$status; \
 	fi
+
+# All tests with memory and undefined behaviour checked; all tests with executed lines counted
+.PHONY: sanitize coverage
+sanitize coverage:
+	bin/test --$@
+
+# Static analysis with the checks of .clang-tidy, and with cppcheck
+.PHONY: lint
+lint: src/schema_files.h
+	@if command -v clang-tidy >/dev/null; then \
+		clang-tidy --quiet $(sort $(wildcard src/*.c)) -- -std=gnu99 $(CPPFLAGS) -fvisibility=hidden 2>/dev/null; \
+	else echo "lint: clang-tidy is not installed, skipped"; fi
+	@if command -v cppcheck >/dev/null; then \
+		cppcheck --quiet --std=c99 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+			--suppressions-list=.cppcheck_suppressions -D__GNUC__ -Isrc $(sort $(wildcard src/*.c)); \
+	else echo "lint: cppcheck is not installed, skipped"; fi

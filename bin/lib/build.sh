@@ -125,7 +125,7 @@ ensure_packages() {
 # Builds as the owner of the checkout, so that root leaves no files behind that the owner cannot remove
 build_extension() {
     local stamp="$top/tmp_check/built_for" server owner
-    server="$("$PG_CONFIG" --version) $bindir"
+    server="$("$PG_CONFIG" --version) $bindir${instrument:+ $instrument}"
     owner=$(stat -c %U "$top")
     [ "$owner" != UNKNOWN ] || owner=$(stat -c %u "$top")
     as_user "$owner" test -w "$top" 2>/dev/null || owner=$(id -un)

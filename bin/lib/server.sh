@@ -3,6 +3,7 @@
 # It listens on a socket in its own directory only, so it cannot meet a server that runs already.
 
 server_dir=''       # everything the server writes; removed at exit
+server_environment=()   # NAME=value, for the server alone
 
 # Prints the user that may run a server: oneself, for root the packages' user or nobody
 server_user() {
@@ -65,7 +66,7 @@ start_server() {
         echo "fsync = off"              # the data is thrown away
         [ $# = 0 ] || printf '%s\n' "$@"
     } | as_server tee -a "$server_dir/data/postgresql.conf" >/dev/null
-    as_server "$bindir/pg_ctl" -D "$server_dir/data" -l "$server_dir/log" -s -w start ||
+    as_server env "${server_environment[@]}" "$bindir/pg_ctl" -D "$server_dir/data" -l "$server_dir/log" -s -w start ||
         { cat "$server_dir/log"; die "the private server did not start"; }
 }
 
