@@ -113,9 +113,9 @@ REVOKE ALL ON FUNCTION flowlens.drain_default_partition(regclass, date) FROM PUB
 CREATE PROCEDURE flowlens.drain_default_partitions()
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    item record;
-    moved bigint;
+DECLARE    -- types by their full names: the search_path is still the caller's
+    item pg_catalog.record;
+    moved pg_catalog.int8;
 BEGIN
     -- a procedure that commits cannot pin its search_path by itself: it is set anew in each transaction
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);

@@ -103,17 +103,17 @@ REVOKE ALL ON FUNCTION flowlens.run_pipeline_step(text, date, date, text) FROM P
 CREATE PROCEDURE flowlens.run_pipeline(snapshot_date date DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    target date;
-    run record;
-    steps text[];
-    step text;
-    step_day date;
-    task text;
-    counts jsonb;
-    processed bigint := 0;
-    failure text;
-    failure_state text;
+DECLARE    -- types by their full names: the search_path is still the caller's
+    target pg_catalog.date;
+    run pg_catalog.record;
+    steps pg_catalog.text[];
+    step pg_catalog.text;
+    step_day pg_catalog.date;
+    task pg_catalog.text;
+    counts pg_catalog.jsonb;
+    processed pg_catalog.int8 := 0;
+    failure pg_catalog.text;
+    failure_state pg_catalog.text;
 BEGIN
     -- a procedure that commits cannot pin its search_path by itself: it is set anew in each transaction
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);

@@ -224,21 +224,21 @@ REVOKE ALL ON FUNCTION flowlens.finish_retention_run(varchar, text) FROM PUBLIC;
 CREATE PROCEDURE flowlens.apply_retention(as_of timestamptz DEFAULT now())
 LANGUAGE plpgsql
 AS $$
-DECLARE
+DECLARE    -- types by their full names: the search_path is still the caller's
     run_id varchar(50);
-    item record;
-    step record;
-    task text;
-    task_cutoff timestamptz;
-    counts jsonb;
-    place text;
-    rolled_up text;
-    failure text;
-    failure_state text;
-    task_failure text;
-    first_failure text;
-    first_state text;
-    noticed_at timestamptz;
+    item pg_catalog.record;
+    step pg_catalog.record;
+    task pg_catalog.text;
+    task_cutoff pg_catalog.timestamptz;
+    counts pg_catalog.jsonb;
+    place pg_catalog.text;
+    rolled_up pg_catalog.text;
+    failure pg_catalog.text;
+    failure_state pg_catalog.text;
+    task_failure pg_catalog.text;
+    first_failure pg_catalog.text;
+    first_state pg_catalog.text;
+    noticed_at pg_catalog.timestamptz;
 BEGIN
     -- a procedure that commits cannot pin its search_path by itself: it is set anew in each transaction
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);

@@ -103,13 +103,13 @@ CREATE FUNCTION webhook_problems() RETURNS SETOF text LANGUAGE sql AS $$
     UNION ALL
     SELECT format('pull request %s of %s has the title of another: %s', p.pr_number, r.github_id, p.title)
     FROM flowlens.pull_requests p JOIN flowlens.repositories r ON r.id = p.repo_id
-    WHERE p.title ~ '^title [0-9]+$' AND NOT EXISTS (
+    WHERE p.title IN (SELECT 'title ' || d.number FROM document d) AND NOT EXISTS (
         SELECT 1 FROM flowlens.raw_github_events e WHERE e.delivery_id = md5(substr(p.title, 7))::uuid
         AND e.payload #> '{repository,id}' = to_jsonb(r.github_id) AND e.payload #>> '{pull_request,title}' = p.title)
     UNION ALL
     SELECT format('repository %s has the name of another: %s', r.github_id, r.full_name)
     FROM flowlens.repositories r
-    WHERE r.full_name ~ '^acme/r[0-9]+$' AND NOT EXISTS (
+    WHERE r.full_name IN (SELECT 'acme/r' || d.number FROM document d) AND NOT EXISTS (
         SELECT 1 FROM flowlens.raw_github_events e WHERE e.delivery_id = md5(substr(r.full_name, 7))::uuid
         AND e.payload #> '{repository,id}' = to_jsonb(r.github_id))
 $$;
