@@ -43,6 +43,7 @@ REGRESS += scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_table
 REGRESS += json_schema_types json_schema_values json_schema_objects json_schema_arrays json_schema_applicators \
 	json_schema_references json_schema_dynamic json_schema_unevaluated json_schema_drafts json_schema_compile \
 	json_schema_errors json_schema_functions json_schema_hostile json_schema_formats json_schema_patterns
+REGRESS += hostile_names
 REGRESS_OPTS = --load-extension=plpgsql
 
 ISOLATION = $(sort $(patsubst specs/%.spec,%,$(wildcard specs/*.spec)))

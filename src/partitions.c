@@ -21,6 +21,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "partitioning/partbounds.h"
@@ -105,7 +106,8 @@ partition_name(const char *parent_name, DateADT day)
 	int			mday;
 
 	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
-	return psprintf("%s_p%04d%02d%02d", parent_name, year, month, mday);
+	/* a long name is cut where a character ends, so that the day stays */
+	return makeObjectName(parent_name, psprintf("p%04d%02d%02d", year, month, mday), NULL);
 }
 
 /* Checks that a table is partitioned by range over one date or timestamptz column */
