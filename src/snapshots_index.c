@@ -66,7 +66,7 @@ is_at_hand(FactColumn column)
 
 /* Finds the columns of an index; false if the table has to be read for them */
 static bool
-find_index_columns(FedTable *fed, Relation index, const IndexInfo *info)
+find_index_columns(FedTable *fed, Relation table, Relation index, const IndexInfo *info)
 {
 	int			i;
 
@@ -74,7 +74,7 @@ find_index_columns(FedTable *fed, Relation index, const IndexInfo *info)
 		return false;
 	for (i = 0; i < info->ii_NumIndexAttrs; i++)
 	{
-		fed->columns[i] = fact_column(&fed->relation, info->ii_IndexAttrNumbers[i]);
+		fed->columns[i] = fact_column(table, info->ii_IndexAttrNumbers[i]);
 		if (!is_at_hand(fed->columns[i]))
 			return false;
 	}
@@ -239,6 +239,32 @@ sort_for_index(const FedTable *fed, SnapshotOrder *order)
 		order_by_language(day, order);
 }
 
+/*
+ * Builds an index from the day in memory
+ *
+ * The copy opens the table's files by itself and closes them again, whatever
+ * happens: an invalidation closes those of the original, and would leave a
+ * copied reference behind.
+ */
+static void
+feed_index(FedTable *fed, Relation table, Relation index, IndexInfo *info)
+{
+	fed->relation = *table;
+	fed->relation.rd_tableam = &fed->methods;
+	fed->relation.rd_smgr = NULL;
+	PG_TRY();
+	{
+		index_build(&fed->relation, index, info, true, false);
+	}
+	PG_CATCH();
+	{
+		RelationCloseSmgr(&fed->relation);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	RelationCloseSmgr(&fed->relation);
+}
+
 /* Builds one index, empty so far */
 static void
 build_index(FedTable *fed, Relation table, Oid index_oid)
@@ -249,11 +275,11 @@ build_index(FedTable *fed, Relation table, Oid index_oid)
 
 	/* its builder wants no page at all; nobody else knows the index yet */
 	RelationTruncate(index, 0);
-	if (find_index_columns(fed, index, info))
+	if (find_index_columns(fed, table, index, info))
 	{
 		sort_for_index(fed, &order);
 		fed->rows = order.rows;
-		index_build(&fed->relation, index, info, true, false);
+		feed_index(fed, table, index, info);
 		snapshot_order_free(&order);
 	}
 	else
@@ -269,10 +295,8 @@ snapshot_build_indexes(const SnapshotDay *day, const SnapshotRank *ranks, Oid ta
 	FedTable   *fed = palloc0(sizeof(FedTable));
 	ListCell   *cell;
 
-	fed->relation = *table;
 	fed->methods = *table->rd_tableam;
 	fed->methods.index_build_range_scan = feed_entries;
-	fed->relation.rd_tableam = &fed->methods;
 	fed->day = day;
 	fed->ranks = ranks;
 	foreach(cell, RelationGetIndexList(table))
