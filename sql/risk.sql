@@ -29,6 +29,13 @@ DELETE FROM flowlens.risk_rules WHERE rule IN ('docs', 'billing');
 UPDATE flowlens.risk_rules SET enabled = true;
 INSERT INTO flowlens.risk_rules (rule, kind, points, summary) VALUES ('bad', 'path', 1, 'x');
 INSERT INTO flowlens.risk_rules (rule, kind, pattern, points, summary) VALUES ('bad', 'smell', 'x', 1, 'x');
+INSERT INTO flowlens.risk_rules (rule, kind, pattern, points, summary) VALUES ('bad', 'path', '(', 1, 'x');
+-- counts that no file has, and points beyond an integer
+SELECT summary FROM flowlens.assess_pull_request_risk('[{"filename": "a.md", "additions": 9223372036854775807, "deletions": 9223372036854775807}, {"filename": "b.md", "additions": -5, "deletions": 500}]', NULL, NULL);
+BEGIN;
+INSERT INTO flowlens.risk_rules (rule, kind, pattern, points, summary) SELECT 'many' || n, 'path', 'md$', 2147483647, 'm' || n FROM generate_series(1, 2) n;
+SELECT * FROM flowlens.assess_pull_request_risk('["a.md"]', 1, 1);
+ROLLBACK;
 SELECT flowlens.assess_pull_request_risk('{}', 1, 1);
 
 -- insights: only for pull requests that nobody claimed, only once per commit, and never over a service's

@@ -42,7 +42,7 @@ typedef struct RiskFacts
 /* What the rules say */
 typedef struct RiskVerdict
 {
-	int			points;
+	int64		points;
 	bool		size_counted;
 	bool		spread_counted;
 	StringInfoData summary;
@@ -85,6 +85,14 @@ count_directories(char **files, int count)
 	return distinct;
 }
 
+/* Adds changed lines; counts that no file has are left out */
+static void
+add_lines(int64 *lines, int64 count)
+{
+	if (count > 0 && count <= PG_INT32_MAX)
+		*lines += count;
+}
+
 /* Reads one entry of files_changed: an object with "filename", or just the name */
 static void
 read_file(RiskFacts *facts, JsonbValue *entry, int64 *lines)
@@ -105,9 +113,9 @@ read_file(RiskFacts *facts, JsonbValue *entry, int64 *lines)
 	if (field_text(&reader, object, "filename", JSON_OPTIONAL, &name))
 		facts->files[facts->file_count++] = TextDatumGetCString(name);
 	if (field_int64(&reader, object, "additions", JSON_OPTIONAL, &count))
-		*lines += count;
+		add_lines(lines, count);
 	if (field_int64(&reader, object, "deletions", JSON_OPTIONAL, &count))
-		*lines += count;
+		add_lines(lines, count);
 }
 
 /* Reads the list of changed files; returns the number of lines that it speaks of */
@@ -259,7 +267,7 @@ apply_rules(const RiskFacts *facts, RiskVerdict *verdict)
 
 /* Names the level that points stand for */
 static const char *
-risk_level(int points)
+risk_level(int64 points)
 {
 	if (points >= HIGH_POINTS)
 		return "high";
@@ -287,7 +295,7 @@ flowlens_assess_pull_request_risk(PG_FUNCTION_ARGS)
 	apply_rules(&facts, &verdict);
 	level = risk_level(verdict.points);
 	values[0] = CStringGetTextDatum(level);
-	values[1] = CStringGetTextDatum(psprintf("%s risk (%d points): %s", level, verdict.points,
+	values[1] = CStringGetTextDatum(psprintf("%s risk (" INT64_FORMAT " points): %s", level, verdict.points,
 											 verdict.summary.len > 0 ? verdict.summary.data : "no rule holds"));
 	values[2] = CStringGetTextDatum(verdict.recommendation.len > 0 ? verdict.recommendation.data : "Review it as usual.");
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "utils/lsyscache.h"
@@ -136,11 +137,16 @@ row_writer_find(RowWriter *writer, ScanKey keys, int nkeys)
 	index_rescan(writer->scan, keys, nkeys, NULL, 0);
 }
 
-/* Goes to the next row; false when there is none */
+/* Goes to the next row, and adds the blocks that it took; false when there is none */
 bool
-row_writer_next(RowWriter *writer)
+row_writer_next(RowWriter *writer, int64 *blocks)
 {
-	return index_getnext_slot(writer->scan, ForwardScanDirection, writer->row);
+	int64		before = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+	bool		found = index_getnext_slot(writer->scan, ForwardScanDirection, writer->row);
+
+	if (blocks != NULL)
+		*blocks += pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - before;
+	return found;
 }
 
 /* Makes the changed row a copy of the one that was found */

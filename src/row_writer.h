@@ -30,7 +30,7 @@ extern bool row_writer_suits(Relation relation);
 extern Oid	row_writer_index(Relation relation, int ncolumns, const char *const *columns, bool unique);
 extern RowWriter *row_writer_open(Relation relation, Oid index);
 extern void row_writer_find(RowWriter *writer, ScanKey keys, int nkeys);
-extern bool row_writer_next(RowWriter *writer);
+extern bool row_writer_next(RowWriter *writer, int64 *blocks);
 extern void row_writer_copy(RowWriter *writer);
 extern TM_Result row_writer_update(RowWriter *writer, bool wait);
 extern TM_Result row_writer_delete(RowWriter *writer, ItemPointer tid);

@@ -14,8 +14,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "executor/instrument.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -23,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -35,11 +38,15 @@
 #include "util_spi.h"
 #include "webhook.h"
 #include "work_queue.h"
+#include "work_queue_internal.h"
 
 #define MAX_EVENTS 10000
 
 /* Locks of one batch: the server's lock table is shared by everybody */
 #define MAX_REPOSITORIES 256
+
+/* What locking a row reads beside the index */
+#define BLOCKS_PER_LOCK 3
 
 /* Whether this batch may work on a repository */
 typedef struct RepositoryLock
@@ -49,11 +56,11 @@ typedef struct RepositoryLock
 } RepositoryLock;
 
 static SpiStep claim_step = {
-	.sql = "SELECT q.id, q.enqueued_at, q.group_key, q.attempts FROM flowlens.work_queue q"
-	" WHERE q.queue = 'flowlens.raw_github_events'::regclass AND q.ready_at <= $1"
+	.sql = "SELECT q.id, q.enqueued_at, q.group_key, q.attempts, q.ready_at FROM flowlens.work_queue q"
+	" WHERE q.queue = 'flowlens.raw_github_events'::regclass AND q.ready_at <= $1 AND q.ready_at >= $3"
 	" AND (q.leased_until IS NULL OR q.leased_until <= $1)"
 	" ORDER BY q.ready_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-	.nargs = 2, .argtypes = {TIMESTAMPTZOID, INT4OID},
+	.nargs = 3, .argtypes = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID},
 	.expected = SPI_OK_SELECT
 };
 
@@ -107,6 +114,28 @@ lock_repository(HTAB *locks, int64 github_id)
 	return lock->held;
 }
 
+/* Locks the oldest rows that are ready and that nobody else has; leaves them in SPI_tuptable */
+static uint64
+lock_rows(int32 batch)
+{
+	QueueScan	scan;
+	TimestampTz now = GetCurrentTimestamp();
+	int64		before = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+	Datum		values[3];
+	bool		isnull;
+
+	work_queue_begin_scan(&scan, get_relname_relid("raw_github_events", get_namespace_oid("flowlens", false)), now);
+	values[0] = TimestampTzGetDatum(now);
+	values[1] = Int32GetDatum(batch);
+	values[2] = TimestampTzGetDatum(scan.from);
+	scan.rows = spi_step_run(&claim_step, values, NULL);
+	if (scan.rows > 0)
+		scan.first = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &isnull));
+	scan.blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - before - BLOCKS_PER_LOCK * scan.rows;
+	work_queue_end_scan(&scan);
+	return scan.rows;
+}
+
 /* Picks the claimed rows whose repositories are free, and reads their deliveries */
 static uint64
 claim_events(int32 batch)
@@ -119,13 +148,11 @@ claim_events(int32 batch)
 	uint64		count;
 	uint64		i;
 
-	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[1] = Int32GetDatum(batch);
-	count = spi_step_run(&claim_step, values, NULL);
+	count = lock_rows(batch);
 	for (i = 0; i < count; i++)
 	{
-		Datum		row[4];
-		bool		nulls[4];
+		Datum		row[5];
+		bool		nulls[5];
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, row, nulls);
 		if (!nulls[2] && !lock_repository(locks, DatumGetInt64(row[2])))

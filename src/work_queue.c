@@ -17,12 +17,10 @@
 
 #include "catalog/pg_type.h"
 #include "commands/async.h"
-#include "executor/instrument.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -41,53 +39,19 @@
 #define BACKOFF_FIRST INT64CONST(5000000)		/* 5 s, doubled by every attempt */
 #define BACKOFF_LONGEST INT64CONST(3600000000)	/* 1 h */
 
-/* A scan from the oldest entry is dear when many dead or leased ones lie in front */
-#define DEAR_SCAN_BLOCKS 100
-#define BLOCKS_PER_ROW 2
-#define ROWS_PASSED_PER_BLOCK 4
-#define DEAR_SCAN_SHARE 20
-
-/* A session remembers where the rows of its last claim are, up to this many */
-#define MAX_REMEMBERED 1000
-
-#define QUEUE_SLOTS 8
-
-/* Where a row was that this backend claimed */
-typedef struct RememberedRow
-{
-	pg_uuid_t	id;
-	ItemPointerData tid;
-} RememberedRow;
-
-/* What this backend knows about a queue */
-typedef struct QueueSlot
-{
-	Oid			queue;
-	TimestampTz oldest;			/* ready_at of the first row found last time */
-	TimestampTz scanned_at;		/* when the last full scan ended */
-	double		scan_ms;		/* what it took */
-	bool		is_dear;		/* it read much beside its rows */
-	RememberedRow *remembered;	/* of the last claim, at most MAX_REMEMBERED */
-	int			remembered_count;
-	bool		is_sorted;		/* by id */
-} QueueSlot;
-
 /* One call of claim() */
 typedef struct Claim
 {
+	Oid			queue;
 	int32		batch;
 	TimestampTz now;
 	TimestampTz until;			/* end of the lease */
 	int64		version;		/* one for all its rows; 0: none drawn yet */
-	int64		count;			/* rows leased */
-	int64		passed;			/* rows that others have leased */
-	int64		blocks;			/* read on the way to the rows */
+	QueueScan	scan;
 } Claim;
 
 static int	max_attempts = DEFAULT_MAX_ATTEMPTS;
 static bool notify_enabled = false;
-static QueueSlot queue_slots[QUEUE_SLOTS];
-
 /* The row changed while it was leased: its new version can be claimed at once */
 static SpiStep release_step = {
 	.sql = "UPDATE flowlens.work_queue q SET ready_at = least(q.ready_at, $4), leased_until = NULL, leased_version = NULL, attempts = 0"
@@ -152,38 +116,6 @@ lease_end(TimestampTz now, Datum lease)
 	return until;
 }
 
-/* Finds what this backend remembers about a queue; the least recent makes room */
-static QueueSlot *
-queue_slot(Oid queue)
-{
-	static int	next = 0;
-	QueueSlot  *slot;
-	int			i;
-
-	for (i = 0; i < QUEUE_SLOTS; i++)
-	{
-		if (queue_slots[i].queue == queue)
-			return &queue_slots[i];
-	}
-	slot = &queue_slots[next];
-	next = (next + 1) % QUEUE_SLOTS;
-	if (slot->remembered != NULL)
-		pfree(slot->remembered);
-	memset(slot, 0, sizeof(QueueSlot));
-	slot->queue = queue;
-	slot->oldest = DT_NOBEGIN;
-	return slot;
-}
-
-/* Tells whether a scan from the oldest entry is due */
-static bool
-full_scan_due(QueueSlot *slot, TimestampTz now)
-{
-	if (slot->oldest == DT_NOBEGIN || !slot->is_dear)
-		return true;
-	return now - slot->scanned_at >= (TimestampTz) (slot->scan_ms * 1000.0 * DEAR_SCAN_SHARE);
-}
-
 /* Writes the lease of the row that was found, or buries it when it was claimed too often */
 static TM_Result
 lease_row(RowWriter *writer, QueueColumns *columns, int64 version, TimestampTz until, int32 attempts)
@@ -219,52 +151,9 @@ is_leased(RowWriter *writer, QueueColumns *columns, TimestampTz now)
 	return !isnull && DatumGetTimestampTz(until) > now;
 }
 
-/* Notes where a claimed row is, for its ack() */
-static void
-remember_row(QueueSlot *slot, Datum id, ItemPointer tid)
-{
-	RememberedRow *row;
-
-	if (slot->remembered_count == MAX_REMEMBERED)
-		return;
-	if (slot->remembered == NULL)
-		slot->remembered = MemoryContextAlloc(TopMemoryContext, MAX_REMEMBERED * sizeof(RememberedRow));
-	row = &slot->remembered[slot->remembered_count++];
-	row->id = *DatumGetUUIDP(id);
-	row->tid = *tid;
-	slot->is_sorted = false;
-}
-
-/* Compares two remembered rows by id */
-static int
-compare_remembered(const void *a, const void *b)
-{
-	return memcmp(&((const RememberedRow *) a)->id, &((const RememberedRow *) b)->id, UUID_LEN);
-}
-
-/* Says where a row of this session's last claim was; it may have moved since */
-bool
-work_queue_remembers(Oid queue, pg_uuid_t *id, ItemPointer tid)
-{
-	QueueSlot  *slot = queue_slot(queue);
-	RememberedRow key;
-	RememberedRow *found;
-
-	if (slot->remembered_count == 0)
-		return false;
-	if (!slot->is_sorted)
-		qsort(slot->remembered, slot->remembered_count, sizeof(RememberedRow), compare_remembered);
-	slot->is_sorted = true;
-	key.id = *id;
-	found = bsearch(&key, slot->remembered, slot->remembered_count, sizeof(RememberedRow), compare_remembered);
-	if (found != NULL)
-		*tid = found->tid;
-	return found != NULL;
-}
-
 /* Leases the row that was found and returns it; false when another session was faster, or the row is dead now */
 static bool
-claim_row(RowWriter *writer, QueueColumns *columns, QueueSlot *slot, Claim *claim, ReturnSetInfo *rsinfo)
+claim_row(RowWriter *writer, QueueColumns *columns, Claim *claim, ReturnSetInfo *rsinfo)
 {
 	Datum		row[3];
 	bool		nulls[3] = {false, false, false};
@@ -278,78 +167,33 @@ claim_row(RowWriter *writer, QueueColumns *columns, QueueSlot *slot, Claim *clai
 	row[1] = Int64GetDatum(claim->version);
 	row[2] = Int32GetDatum(attempts);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, nulls);
-	remember_row(slot, row[0], &writer->changed->tts_tid);
+	work_queue_remember(claim->queue, DatumGetUUIDP(row[0]), &writer->changed->tts_tid);
 	return true;
 }
 
-/* Goes to the next row and counts the blocks that it took */
-static bool
-next_row(RowWriter *writer, Claim *claim)
-{
-	int64		before = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
-	bool		found = row_writer_next(writer);
-
-	claim->blocks += pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - before;
-	return found;
-}
-
-/* Leases rows from some ready_at on, oldest first, and counts what it passed over */
+/* Leases rows, oldest first, passing over those that others have leased */
 static void
-claim_rows(QueueSlot *slot, Claim *claim, TimestampTz from, ReturnSetInfo *rsinfo)
+claim_rows(RowWriter *writer, QueueColumns *columns, Claim *claim, ReturnSetInfo *rsinfo)
 {
-	QueueColumns columns;
-	RowWriter  *writer = work_queue_open(QUEUE_BY_TIME, ACL_SELECT | ACL_UPDATE, &columns);
+	QueueScan  *scan = &claim->scan;
 	ScanKeyData keys[3];
 	bool		isnull;
 
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(slot->queue));
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(claim->queue));
 	ScanKeyInit(&keys[1], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(claim->now));
-	ScanKeyInit(&keys[2], 2, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from));
+	ScanKeyInit(&keys[2], 2, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(scan->from));
 	row_writer_find(writer, keys, 3);
-	slot->remembered_count = 0;
-	while (claim->count < claim->batch && next_row(writer, claim))
+	while (scan->rows < claim->batch && row_writer_next(writer, &scan->blocks))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_leased(writer, &columns, claim->now))
+		if (is_leased(writer, columns, claim->now))
+			scan->passed++;
+		else if (claim_row(writer, columns, claim, rsinfo))
 		{
-			claim->passed++;
-			continue;
+			if (scan->rows++ == 0)
+				scan->first = DatumGetTimestampTz(slot_getattr(writer->row, columns->ready_at, &isnull));
 		}
-		if (claim->count == 0)
-			slot->oldest = DatumGetTimestampTz(slot_getattr(writer->row, columns.ready_at, &isnull));
-		if (claim_row(writer, &columns, slot, claim, rsinfo))
-			claim->count++;
 	}
-	work_queue_close(writer);
-}
-
-/*
- * Claims rows.
- *
- * While somebody holds an old snapshot, removed entries stay in the index and
- * a scan from its start reads them all; so does it read what others have
- * leased.  When that gets dear the claim starts where the last one found its
- * first row, and from the very start only as often as costs a twentieth of the
- * time: older rows are then found a little later.
- */
-static void
-claim_from_slot(QueueSlot *slot, Claim *claim, ReturnSetInfo *rsinfo)
-{
-	bool		full = full_scan_due(slot, claim->now);
-	instr_time	start;
-	instr_time	end;
-
-	INSTR_TIME_SET_CURRENT(start);
-	claim_rows(slot, claim, full ? DT_NOBEGIN : slot->oldest, rsinfo);
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	if (!full)
-		return;
-	/* a batch pays for its own rows; what is dear is what lies in front */
-	slot->scan_ms = Max(0.0, INSTR_TIME_GET_MILLISEC(end) - 0.01 * claim->count);
-	slot->scanned_at = GetCurrentTimestamp();
-	/* blocks and not time, so that a busy machine does not pass for a long scan */
-	slot->is_dear = claim->blocks + claim->passed / ROWS_PASSED_PER_BLOCK > DEAR_SCAN_BLOCKS + BLOCKS_PER_ROW * claim->count;
 }
 
 PG_FUNCTION_INFO_V1(flowlens_claim);
@@ -359,14 +203,21 @@ Datum
 flowlens_claim(PG_FUNCTION_ARGS)
 {
 	Claim		claim = {0};
+	QueueColumns columns;
+	RowWriter  *writer;
 
+	claim.queue = PG_GETARG_OID(0);
 	claim.batch = PG_GETARG_INT32(1);
 	claim.now = GetCurrentTimestamp();
 	claim.until = lease_end(claim.now, PG_GETARG_DATUM(2));
-	(void) work_queue_check(PG_GETARG_OID(0));
+	(void) work_queue_check(claim.queue);
 	check_batch(claim.batch);
 	InitMaterializedSRF(fcinfo, 0);
-	claim_from_slot(queue_slot(PG_GETARG_OID(0)), &claim, (ReturnSetInfo *) fcinfo->resultinfo);
+	writer = work_queue_open(QUEUE_BY_TIME, ACL_SELECT | ACL_UPDATE, &columns);
+	work_queue_begin_scan(&claim.scan, claim.queue, claim.now);
+	claim_rows(writer, &columns, &claim, (ReturnSetInfo *) fcinfo->resultinfo);
+	work_queue_end_scan(&claim.scan);
+	work_queue_close(writer);
 	return (Datum) 0;
 }
 

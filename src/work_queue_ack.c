@@ -128,7 +128,7 @@ find_row(RowWriter *writer, QueueColumns *columns, Oid queue, Acknowledged *row)
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(queue));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&row->id));
 	row_writer_find(writer, keys, 2);
-	return row_writer_next(writer) &&
+	return row_writer_next(writer, NULL) &&
 		DatumGetInt64(slot_getattr(writer->row, columns->version, &isnull)) == row->version;
 }
 
@@ -241,7 +241,7 @@ mark_row(RowWriter *writer, AttrNumber flag, pg_uuid_t *id)
 	while (result == TM_Updated)
 	{
 		row_writer_find(writer, &key, 1);
-		if (!row_writer_next(writer))
+		if (!row_writer_next(writer, NULL))
 			return;
 		if (DatumGetBool(slot_getattr(writer->row, flag, &isnull)) && !isnull)
 			return;

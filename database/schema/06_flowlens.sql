@@ -261,6 +261,8 @@ CREATE TABLE IF NOT EXISTS flowlens.risk_rules (
     recommendation text,
     enabled boolean NOT NULL DEFAULT true,
     CONSTRAINT risk_rules_kind CHECK (kind IN ('size', 'spread', 'path', 'untested', 'title')),
+    -- a pattern that does not compile fails here, not in every assessment
+    CONSTRAINT risk_rules_pattern CHECK (pattern IS NULL OR ('' ~* pattern) IS NOT NULL),
     CONSTRAINT risk_rules_operand CHECK (CASE WHEN kind IN ('size', 'spread', 'untested') THEN threshold >= 0 ELSE pattern IS NOT NULL END)
 );
 COMMENT ON TABLE flowlens.risk_rules IS
