@@ -3,14 +3,14 @@
 # on the wide table, claim() + ack_batch(), the same without a flag to keep, and pgmq where it is installed or PGMQ_SQL
 # names its SQL file.
 # The server (PG* variables) must have the extension; a database of its own is made and dropped. Prints jobs per second
-# and ratios to the polling. ROWS (default 150000) wait at the start of each run, SECONDS_EACH (default 3) are measured,
-# RUNS (default 3) give the median.
+# and ratios to the polling. The variants take turns, SECONDS_EACH (default 1) at a time, RUNS (default 7) times; medians
+# are printed. At least half of ROWS (default 150000) wait at the start of each turn.
 set -euo pipefail
 directory=$(mktemp -d)
 database=flowlens_bench_queue
 rows=${ROWS:-150000}
-seconds=${SECONDS_EACH:-3}
-runs=${RUNS:-3}
+seconds=${SECONDS_EACH:-1}
+runs=${RUNS:-7}
 
 clean_up() {
 	rm -rf "$directory"
@@ -31,6 +31,7 @@ query "SET client_min_messages = warning; CREATE EXTENSION flowlens_trender; SEL
 		additions integer, deletions integer, processed boolean DEFAULT false, created_at timestamptz DEFAULT now(),
 		updated_at timestamptz DEFAULT now(), UNIQUE (repo_id, pr_number));
 	CREATE INDEX ON seed_pull_requests (processed);
+	CREATE TABLE skip_locked (LIKE seed_pull_requests INCLUDING ALL);
 	CREATE TABLE result (variant text, workers integer, jobs double precision)" >/dev/null
 variants="poll skip_locked claim_flag claim"
 if [ -n "${PGMQ_SQL:-}" ]; then
@@ -52,7 +53,7 @@ fi
 	for i in 1 2 3 4 5 6 7 8 9 10; do echo "UPDATE seed_pull_requests SET processed = TRUE WHERE id = ':id$i';"; done
 } >"$directory/poll"
 cat >"$directory/skip_locked" <<'SQL'
-UPDATE seed_pull_requests SET processed = TRUE WHERE id IN (SELECT id FROM seed_pull_requests WHERE processed = FALSE LIMIT 100 FOR UPDATE SKIP LOCKED);
+UPDATE skip_locked SET processed = TRUE WHERE id IN (SELECT id FROM skip_locked WHERE processed = FALSE LIMIT 100 FOR UPDATE SKIP LOCKED);
 SQL
 for queue in pull_requests raw_github_events; do
 	cat >"$directory/claim_$queue" <<SQL
@@ -67,39 +68,63 @@ SELECT coalesce(array_agg(msg_id), '{}') AS ids FROM pgmq.read('jobs', 60, 100) 
 SELECT count(*) FROM pgmq.delete('jobs', ':ids'::bigint[]);
 SQL
 
+# Prints the tables that a variant works on
+table() {
+	case $1 in
+		poll) echo seed_pull_requests ;;
+		skip_locked) echo skip_locked ;;
+		claim_flag) echo flowlens.work_queue, flowlens.pull_requests ;;
+		claim) echo flowlens.work_queue ;;
+		pgmq) echo pgmq.q_jobs ;;
+	esac
+}
+
 # Fills the queue of a variant
 fill() {
 	case $1 in
-		poll | skip_locked) query "TRUNCATE seed_pull_requests; INSERT INTO seed_pull_requests (repo_id, pr_number, title, commit_sha, files_changed)
+		poll | skip_locked) query "TRUNCATE $(table "$1"); INSERT INTO $(table "$1") (repo_id, pr_number, title, commit_sha, files_changed)
 			SELECT gen_random_uuid(), n, 'pull request ' || n, md5(n::text), to_jsonb(repeat('x', 500)) FROM generate_series(1, $rows) n" ;;
-		claim_flag) query "TRUNCATE flowlens.pull_requests, flowlens.work_queue; INSERT INTO flowlens.pull_requests (repo_id, pr_number, title, commit_sha, files_changed)
+		claim_flag) query "TRUNCATE flowlens.pull_requests; INSERT INTO flowlens.pull_requests (repo_id, pr_number, title, commit_sha, files_changed)
 			SELECT id, n, 'pull request ' || n, md5(n::text), to_jsonb(repeat('x', 500)) FROM flowlens.repositories, generate_series(1, $rows) n" ;;
-		claim) query "TRUNCATE flowlens.work_queue; INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at)
+		claim) query "DELETE FROM flowlens.work_queue WHERE queue = 'flowlens.raw_github_events'::regclass; INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at)
 			SELECT 'flowlens.raw_github_events', gen_random_uuid(), clock_timestamp(), now() FROM generate_series(1, $rows)" ;;
 		pgmq) query "SELECT pgmq.purge_queue('jobs'); SELECT count(*) FROM pgmq.send_batch('jobs', (SELECT array_agg(jsonb_build_object('id', gen_random_uuid())) FROM generate_series(1, $rows)))" ;;
 	esac >/dev/null
-	query "VACUUM ANALYZE seed_pull_requests, flowlens.pull_requests, flowlens.work_queue"
+	query "ANALYZE $(table "$1")"
 	query "CHECKPOINT"
 }
 
 # Counts what is left in the queue of a variant
 left() {
 	case $1 in
-		poll | skip_locked) query "SELECT count(*) FROM seed_pull_requests WHERE NOT processed" ;;
-		claim_flag | claim) query "SELECT count(*) FROM flowlens.work_queue" ;;
+		poll | skip_locked) query "SELECT count(*) FROM $(table "$1") WHERE NOT processed" ;;
+		claim_flag) query "SELECT count(*) FROM flowlens.work_queue WHERE queue = 'flowlens.pull_requests'::regclass" ;;
+		claim) query "SELECT count(*) FROM flowlens.work_queue WHERE queue = 'flowlens.raw_github_events'::regclass" ;;
 		pgmq) query "SELECT count(*) FROM pgmq.q_jobs" ;;
 	esac
+}
+
+# Runs a variant with so many workers and prints jobs per second
+measure() {
+	local before after
+	before=$(left "$1")
+	if [ "$before" -lt $((rows / 2)) ]; then
+		fill "$1"
+		before=$rows
+	fi
+	query "VACUUM $(table "$1")"
+	pgbench -n -M simple -c "$2" -j "$2" "${@:3}" -f "$directory/$1" "$database" >"$directory/out"
+	after=$(left "$1")
+	[ "$after" -gt 0 ] || echo "note: $1 with $2 workers emptied its queue; raise ROWS" >&2
+	sed -n "s/^number of transactions actually processed: \([0-9]*\).*/\1/p; s/^tps = \([0-9.]*\).*/\1/p" "$directory/out" |
+		paste -s -d ' ' | awk -v jobs=$((before - after)) '{ print jobs * $2 / $1 }'
 }
 
 for _ in $(seq "$runs"); do
 	for workers in 1 4; do
 		for variant in $variants; do
-			fill "$variant"
-			started=$(date +%s.%N)
-			pgbench -n -M simple -c "$workers" -j "$workers" -T "$seconds" -f "$directory/$variant" "$database" >/dev/null
-			ended=$(date +%s.%N)
-			[ "$(left "$variant")" -gt 0 ] || echo "note: $variant with $workers workers emptied its queue; raise ROWS" >&2
-			query "INSERT INTO result VALUES ('$variant', $workers, ($rows - $(left "$variant")) / ($ended - $started))"
+			jobs=$(measure "$variant" "$workers" -T "$seconds")
+			query "INSERT INTO result VALUES ('$variant', $workers, $jobs)"
 		done
 	done
 done
@@ -110,9 +135,8 @@ psql -X -q -d "$database" -c "BEGIN ISOLATION LEVEL REPEATABLE READ" -c "SELECT 
 reader=$!
 until [ "$(query "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'")" = 1 ]; do sleep 0.1; done
 for half in first second; do
-	before=$(left claim)
-	pgbench -n -M simple -c 1 -t 400 -f "$directory/claim" "$database" >"$directory/out"
-	query "INSERT INTO result VALUES ('claim, old snapshot, $half 40,000', 1, ($before - $(left claim)) / (400 * $(sed -n 's/^latency average = \([0-9.]*\) ms/\1/p' "$directory/out") / 1000))"
+	jobs=$(measure claim 1 -t $((rows / 400)))
+	query "INSERT INTO result VALUES ('claim, old snapshot, $half quarter of the rows', 1, $jobs)"
 done
 query "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'" >/dev/null
 wait "$reader" 2>/dev/null || true
