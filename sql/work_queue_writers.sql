@@ -136,6 +136,21 @@ DELETE FROM tasks;
 SELECT count(*) FROM flowlens.work_queue WHERE queue = 'tasks'::regclass;
 DROP TABLE tasks;
 
+-- a table that only looks like a queue: its flag is a text
+CREATE TABLE looks (id uuid PRIMARY KEY, processed text);
+INSERT INTO looks VALUES (pr(1), 'no');
+INSERT INTO flowlens.work_queue (queue, id, ready_at, enqueued_at) VALUES ('looks', pr(1), '2024-01-01', '2024-01-01');
+SELECT flowlens.ack('looks', id, version) FROM flowlens.claim('looks');
+DELETE FROM flowlens.work_queue WHERE queue = 'looks'::regclass;
+DROP TABLE looks;
+-- nothing is written where nothing may be
+BEGIN READ ONLY;
+SELECT flowlens.claim('flowlens.pull_requests');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT flowlens.ack('flowlens.pull_requests', pr(1), 1);
+ROLLBACK;
+
 -- work_queue itself stays plain
 UPDATE flowlens.pull_requests SET title = 'more work' WHERE pr_number = 2;
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -177,6 +192,18 @@ SET ROLE queue_worker;
 SELECT flowlens.ack('flowlens.pull_requests', :'id', :version);
 RESET ROLE;
 SELECT * FROM unequal;
+-- row security of the queue's table
+UPDATE flowlens.pull_requests SET title = 'hidden' WHERE pr_number IN (2, 3);
+ALTER TABLE flowlens.pull_requests ENABLE ROW LEVEL SECURITY;
+CREATE POLICY only_two ON flowlens.pull_requests TO queue_worker USING (pr_number = 2);
+SET ROLE queue_worker;
+CREATE TEMP TABLE pair AS SELECT * FROM claimed();
+SELECT count(*) FROM flowlens.ack_batch('flowlens.pull_requests', (SELECT array_agg(b.id) FROM pair b), (SELECT array_agg(b.version) FROM pair b));
+SELECT done FROM pair b, flowlens.ack('flowlens.pull_requests', b.id, b.version) done WHERE b.id = pr(2);
+RESET ROLE;
+SELECT pr_number, processed FROM flowlens.pull_requests WHERE pr_number IN (2, 3) ORDER BY 1;
+SELECT * FROM unequal;
+ALTER TABLE flowlens.pull_requests DISABLE ROW LEVEL SECURITY;
 DROP OWNED BY queue_worker;
 DROP ROLE queue_worker;
 DELETE FROM flowlens.repositories;

@@ -24,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/reltrigger.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
@@ -220,9 +221,11 @@ static Oid
 direct_index(Relation relation, AttrNumber flag)
 {
 	static const char *const id[] = {"id"};
+	Oid			table = RelationGetRelid(relation);
 
-	if (!row_writer_suits(relation) || !has_own_triggers_only(relation) ||
-		!may_set_flag(RelationGetRelid(relation), flag) ||
+	if (get_atttype(table, flag) != BOOLOID || get_atttype(table, get_attnum(table, "id")) != UUIDOID ||
+		!row_writer_suits(relation) || !has_own_triggers_only(relation) ||
+		!may_set_flag(table, flag) ||
 		bms_is_member(flag - FirstLowInvalidHeapAttributeNumber,
 					  RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY)))
 		return InvalidOid;
@@ -270,14 +273,14 @@ mark_directly(Relation relation, Oid index, AttrNumber flag, Batch *batch)
 	row_writer_close(writer);
 }
 
-/* Runs an UPDATE of the flag that our triggers leave alone: true as it is, false for rows that still wait */
-static void
+/* Runs an UPDATE of the flag that our triggers leave alone, to false for rows that still wait; returns the number of rows */
+static int
 set_flag(Relation relation, Datum ids, bool processed)
 {
 	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												   RelationGetRelationName(relation));
 	const char *sql = processed
-		? "UPDATE %s t SET processed = true WHERE t.id = ANY ($1) AND t.processed IS DISTINCT FROM true"
+		? "UPDATE %s t SET processed = true WHERE t.id = ANY ($1)"
 		: "UPDATE %s t SET processed = false WHERE t.id = ANY ($1) AND t.processed"
 		" AND EXISTS (SELECT FROM flowlens.work_queue q WHERE q.queue = $2 AND q.id = t.id)";
 	Oid			argtypes[] = {UUIDARRAYOID, REGCLASSOID};
@@ -299,6 +302,19 @@ set_flag(Relation relation, Datum ids, bool processed)
 	PG_END_TRY();
 	if (result != SPI_OK_UPDATE)
 		elog(ERROR, "update of \"processed\" returned %s", SPI_result_code_string(result));
+	return (int) SPI_processed;
+}
+
+/* Sets "processed" by a statement; what row security hides cannot be acknowledged */
+static void
+mark_by_statement(Relation relation, Datum ids, int count)
+{
+	if (set_flag(relation, ids, true) < count &&
+		check_enable_rls(RelationGetRelid(relation), InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row security of \"%s\" hides rows that are to be acknowledged", RelationGetRelationName(relation)),
+				 errhint("Acknowledge them as a role that may update them.")));
 }
 
 /* Returns the ids and the versions of found or of not removed rows as arrays */
@@ -338,8 +354,12 @@ mark_rows(Relation relation, Batch *batch)
 		return;
 	if (OidIsValid(index))
 		mark_directly(relation, index, flag, batch);
-	else if (collect_rows(batch, true, &ids, &versions) > 0)
-		set_flag(relation, ids, true);
+	else
+	{
+		int			count = collect_rows(batch, true, &ids, &versions);
+
+		mark_by_statement(relation, ids, count);
+	}
 }
 
 /* Gives rows that were not acknowledged back: they changed while they were leased */
@@ -352,7 +372,7 @@ release_rows(Oid queue, Relation relation, Batch *batch)
 	if (collect_rows(batch, false, &ids, &versions) == 0)
 		return;
 	if (relation != NULL && batch->found > batch->removed)
-		set_flag(relation, ids, false);
+		(void) set_flag(relation, ids, false);
 	work_queue_release(queue, ids, versions);
 }
 

@@ -7,9 +7,11 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -46,17 +48,17 @@ check_plain(Relation relation)
 				 errhint("Put triggers on the table of the queue.")));
 }
 
-/* Finds a column by name */
+/* Finds a column by name, and makes sure of its type */
 static AttrNumber
-column_number(Relation relation, const char *name)
+column_number(Relation relation, const char *name, Oid type)
 {
 	AttrNumber	number = get_attnum(RelationGetRelid(relation), name);
 
-	if (number == InvalidAttrNumber)
+	if (number == InvalidAttrNumber || get_atttype(RelationGetRelid(relation), number) != type)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of \"work_queue\" does not exist", name),
-				 errhint("Run SELECT flowlens.install() to bring the tables up to date.")));
+				 errmsg("\"work_queue\" has no column \"%s\" of type %s", name, format_type_be(type)),
+				 errhint("Give it the columns that SELECT flowlens.install() creates.")));
 	return number;
 }
 
@@ -64,14 +66,14 @@ column_number(Relation relation, const char *name)
 static void
 find_columns(Relation relation, QueueColumns *columns)
 {
-	columns->queue = column_number(relation, "queue");
-	columns->id = column_number(relation, "id");
-	columns->version = column_number(relation, "version");
-	columns->attempts = column_number(relation, "attempts");
-	columns->ready_at = column_number(relation, "ready_at");
-	columns->leased_until = column_number(relation, "leased_until");
-	columns->leased_version = column_number(relation, "leased_version");
-	columns->last_error = column_number(relation, "last_error");
+	columns->queue = column_number(relation, "queue", REGCLASSOID);
+	columns->id = column_number(relation, "id", UUIDOID);
+	columns->version = column_number(relation, "version", INT8OID);
+	columns->attempts = column_number(relation, "attempts", INT4OID);
+	columns->ready_at = column_number(relation, "ready_at", TIMESTAMPTZOID);
+	columns->leased_until = column_number(relation, "leased_until", TIMESTAMPTZOID);
+	columns->leased_version = column_number(relation, "leased_version", INT8OID);
+	columns->last_error = column_number(relation, "last_error", TEXTOID);
 }
 
 /* Finds the index for an order */
@@ -98,6 +100,7 @@ work_queue_open(QueueOrder order, AclMode rights, QueueColumns *columns)
 	Oid			table = get_relname_relid("work_queue", schema);
 	Relation	relation;
 
+	PreventCommandIfReadOnly(order == QUEUE_BY_TIME ? "claim()" : "ack()");
 	if (!OidIsValid(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

@@ -75,7 +75,7 @@ is($node->safe_psql('workers', q{SELECT count(*) FROM flowlens.pull_requests WHE
 
 # a worker that dies with rows leased: they come back when the lease ends
 $node->safe_psql('workers', q{UPDATE flowlens.pull_requests SET title = title || '!' WHERE pr_number <= 20});
-is($node->safe_psql('workers', q{SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 10, '1 second')}), 10, 'a worker leases ten rows and goes away');
+is($node->safe_psql('workers', q{SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 10, '5 seconds')}), 10, 'a worker leases ten rows and goes away');
 is($node->safe_psql('workers', q{SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 100, '10 minutes')}), 10, 'others get the rest');
 ok($node->poll_query_until('workers', q{SELECT count(*) = 10 FROM flowlens.claim('flowlens.pull_requests', 100, '10 minutes') WHERE attempts = 2}),
 	'the leased rows come back');
