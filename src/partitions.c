@@ -374,6 +374,16 @@ allow_default_partition(Oid parent, DateADT day)
 	AcceptInvalidationMessages();
 }
 
+/* Refuses a regclass that is only a number */
+static void
+check_relation_exists(Oid relation)
+{
+	if (get_rel_name(relation) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+}
+
 PG_FUNCTION_INFO_V1(flowlens_ensure_partition);
 
 /* SQL: makes sure that a table has a partition for a day */
@@ -385,10 +395,7 @@ flowlens_ensure_partition(PG_FUNCTION_ARGS)
 	bool		created;
 
 	check_snapshot_date(day);
-	if (get_rel_name(parent) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", parent)));
+	check_relation_exists(parent);
 	SPI_connect();
 	created = ensure_partition(parent, day);
 	SPI_finish();
@@ -406,6 +413,7 @@ flowlens_move_from_default(PG_FUNCTION_ARGS)
 	uint64		moved;
 
 	check_snapshot_date(day);
+	check_relation_exists(parent);
 	SPI_connect();
 	(void) make_partition(parent, day, &moved);
 	SPI_finish();

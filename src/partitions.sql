@@ -12,7 +12,7 @@ RETURNS integer LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_c
 SET lock_timeout = '100ms'    -- who comes to a table waits behind us
 AS $$
 DECLARE
-    today date := (as_of AT TIME ZONE 'UTC')::date;
+    today date;
     last_day date;
     created integer := 0;
     policy record;
@@ -22,6 +22,10 @@ BEGIN
         RAISE EXCEPTION '"ahead" must be between 0 and 366 days' USING
             ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', ahead);
     END IF;
+    IF as_of IS NULL OR NOT as_of BETWEEN '1970-01-01 00:00+00' AND '9998-12-31 00:00+00' THEN
+        RAISE EXCEPTION '"as_of" must lie in the years 1970 to 9998' USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    today := (as_of AT TIME ZONE 'UTC')::date;
     last_day := (today + ahead)::date;
     FOR policy IN
         SELECT c.oid::regclass AS parent

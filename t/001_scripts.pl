@@ -133,7 +133,8 @@ $node->safe_psql('single', q{
 });
 # a second transaction: its rows are not in the snapshot that staging says it has read
 $node->safe_psql('single', q{
-	UPDATE flowlens.staging_cursors SET snapshot = pg_current_snapshot()::text WHERE source = 'raw_github_repos';
+	UPDATE flowlens.staging_cursors SET snapshot = pg_current_snapshot()::text, system_identifier = (SELECT system_identifier FROM pg_control_system())
+	WHERE source = 'raw_github_repos';
 });
 $node->safe_psql('single', q{
 	INSERT INTO flowlens.raw_github_repos (github_id, repo_full_name, api_response, fetch_timestamp) VALUES

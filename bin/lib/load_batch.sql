@@ -1,13 +1,12 @@
 -- Stores the lines of standard input as answers, in one transaction; prints the rejected ones. Called by load_batch.sh.
-BEGIN;
-SET LOCAL client_min_messages = warning;
+SET client_min_messages = warning;
 CREATE TEMP TABLE batch_lines (
     position bigint GENERATED ALWAYS AS IDENTITY,
     line text
-) ON COMMIT DROP;
+);
 
 -- As LATIN1 every byte is a character: a line that is not UTF-8 is rejected below, and does not end the batch here
-SET LOCAL client_encoding = 'LATIN1';
+SET client_encoding = 'LATIN1';
 \copy batch_lines (line) FROM pstdin WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02', NULL E'\x03')
 
 -- Reads one line: what to store, or why not
@@ -25,6 +24,7 @@ BEGIN
     END IF;
     error := CASE
         WHEN jsonb_typeof(answer) NOT IN ('object', 'array') THEN 'neither a JSON object nor an array'
+        WHEN observed_at < '1970-01-01 00:00+00' THEN 'observed_at lies before 1970'
         WHEN NOT isfinite(observed_at) OR observed_at > now() + interval '1 day' THEN 'observed_at lies in the future'
         WHEN length(source_language) > 50 THEN 'source_language is longer than 50 characters'
     END;
@@ -33,13 +33,24 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
-CREATE TEMP TABLE batch_answers ON COMMIT DROP AS
+CREATE TEMP TABLE batch_answers AS
 SELECT l.position, l.line, a.*
 FROM batch_lines l
 CROSS JOIN LATERAL pg_temp.read_answer(l.line, nullif(:'language', ''),
     coalesce(nullif(:'observed_at', '')::timestamptz, now())) a
 WHERE l.line !~ '^\s*$';
 
+-- Partitions first, each in a transaction of its own, where we may make them: else the rows would be moved into them later
+\o /dev/null
+SELECT format('SELECT flowlens.ensure_partition(%L, %L)', c.oid::regclass, d.day)
+FROM (SELECT DISTINCT (observed_at AT TIME ZONE 'UTC')::date AS day FROM batch_answers WHERE error IS NULL) d
+CROSS JOIN pg_class c
+WHERE c.oid IN ('flowlens.raw_github_repos'::regclass, 'flowlens.stg_repos_validated'::regclass) AND pg_has_role(c.relowner, 'USAGE')
+    AND has_function_privilege('flowlens.ensure_partition(regclass,date)', 'EXECUTE')
+ORDER BY c.relname, d.day
+\gexec
+
+BEGIN;
 \o :stats
 SELECT coalesce(sum(stored) FILTER (WHERE error IS NULL), 0) || ' ' || count(*) FILTER (WHERE error IS NOT NULL)
 FROM (
