@@ -47,7 +47,7 @@ oldest="SELECT p.* FROM flowlens.partitions_of('flowlens.fact_repo_snapshots') p
     timed "$title" 0 'DELETE and VACUUM on one table' 1 "DELETE FROM bench.one_table WHERE snapshot_date = '2001-01-01'; VACUUM bench.one_table;"
     for repetition in $(seq 1 "$repetitions"); do
         timed "$title" 2 'roll_up_partition(), before' "$repetition" "SELECT flowlens.roll_up_partition('flowlens.fact_repo_snapshots', p.partition, p.lower, p.upper) FROM ($oldest) p;"
-        timed "$title" 1 'drop_expired_partition()' "$repetition" "SELECT flowlens.drop_expired_partition('flowlens.fact_repo_snapshots', p.partition) FROM ($oldest) p;"
+        timed "$title" 1 'drop_expired_partition()' "$repetition" "SELECT flowlens.drop_expired_partition('flowlens.fact_repo_snapshots', p.partition, p.lower, p.upper) FROM ($oldest) p;"
     done
 } | bench_psql
 print_medians "$title" "$repositories"

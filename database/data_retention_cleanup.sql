@@ -38,7 +38,7 @@ BEGIN
         ELSIF item.is_partition THEN
             rolled_up := flowlens.roll_up_partition(item.target, item.relation, item.lower, item.upper);
             COMMIT;
-            SELECT * INTO step FROM flowlens.drop_expired_partition(item.target, item.relation, rolled_up);
+            SELECT * INTO step FROM flowlens.drop_expired_partition(item.target, item.relation, item.lower, item.upper, rolled_up);
             UPDATE retention_report
             SET partitions_dropped = partitions_dropped + (step.outcome = 'dropped')::integer,
                 remark = coalesce(nullif(concat_ws(': ', nullif(step.outcome, 'dropped'), step.detail), ''), remark)

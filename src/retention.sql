@@ -288,7 +288,7 @@ BEGIN
                     SELECT NULL AS place, CASE d.outcome WHEN 'dropped' THEN jsonb_build_object('partitions_dropped', 1, 'bytes_freed', d.bytes)
                                ELSE jsonb_build_object('partitions_' || d.outcome, 1) END AS counts,
                            concat_ws(': ', d.outcome, d.detail) AS notice INTO step
-                    FROM flowlens.drop_expired_partition(item.target, item.relation, rolled_up,
+                    FROM flowlens.drop_expired_partition(item.target, item.relation, item.lower, item.upper, rolled_up,
                         CASE WHEN (counts ->> 'partitions_blocked')::integer = 0 THEN 5 ELSE 1 END) d;
                 END IF;
             EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN

@@ -194,6 +194,7 @@ DECLARE
     name text := (SELECT c.relname FROM pg_class c WHERE c.oid = target);
     old text := CASE time_type WHEN 'timestamptz'::regtype THEN format('%I < %L::timestamptz', time_column, cutoff)
                                ELSE format('%I < %L::%s', time_column, (cutoff AT TIME ZONE 'UTC')::text, time_type) END;
+    any_old boolean;
 BEGIN
     CASE
         WHEN name IN ('raw_github_repos', 'raw_repo_metrics') THEN
@@ -208,12 +209,14 @@ BEGIN
         WHEN name = 'fact_workflow_runs' THEN
             RETURN old || ' AND status IS DISTINCT FROM ''running''';
         WHEN name = 'dim_repositories' THEN
-            RETURN format($c$%s AND NOT is_current
+            -- to plan the search for facts, over all their partitions, takes longer than to see that it is not needed
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s AND NOT is_current)', target, old) INTO any_old;
+            RETURN CASE WHEN NOT any_old THEN 'false' ELSE format($c$%s AND NOT is_current
                 AND NOT EXISTS (SELECT FROM flowlens.fact_repo_snapshots f WHERE f.github_id = r.github_id AND f.repo_key = r.repo_key AND NOT (%2$s))
                 AND NOT EXISTS (SELECT FROM flowlens.fact_render_usage u WHERE u.github_id = r.github_id AND u.repo_key = r.repo_key AND NOT (%2$s))
                 AND NOT EXISTS (SELECT FROM flowlens.pipeline_days p WHERE (p.dimensions_pending OR p.snapshot_pending)
                                 AND (p.day + 1)::timestamp AT TIME ZONE 'UTC' > r.valid_from AND (p.day + 1)::timestamp AT TIME ZONE 'UTC' <= r.valid_to)
-                $c$, old, gone);
+                $c$, old, gone) END;
         WHEN name IN ('pull_requests', 'pipeline_runs', 'insights') THEN
             RETURN format('%s AND NOT EXISTS (SELECT FROM flowlens.work_queue q WHERE q.queue = %L::regclass AND q.id = r.id)', old, target);
         ELSE
@@ -232,14 +235,16 @@ AS $$
 DECLARE
     policy record;
     part record;
-    gone text := 'false';
+    dropped oid[] := '{}';
+    deleted text := 'false';
 BEGIN
     FOR policy IN SELECT * FROM flowlens.retention_targets(as_of) LOOP
         target := policy.target;
         table_name := policy.table_name;
         cutoff := policy.cutoff;
         time_column := policy.time_column;
-        condition := flowlens.retention_condition(target, time_column, policy.time_type, cutoff, gone);
+        condition := flowlens.retention_condition(target, time_column, policy.time_type, cutoff,
+            format('tableoid = ANY (%L::oid[]) OR %s', dropped, deleted));
         IF NOT policy.is_partitioned THEN
             relation := target;
             is_partition := false;
@@ -257,7 +262,11 @@ BEGIN
             kept := CASE WHEN is_partition THEN flowlens.retention_keep_reason(target, relation, lower, upper) END;
             RETURN NEXT;
             IF ahead AND kept IS NULL AND policy.table_name IN ('fact_repo_snapshots', 'fact_render_usage') THEN
-                gone := format('%s OR tableoid = %s%s', gone, relation::oid, CASE WHEN is_partition THEN '' ELSE ' AND ' || condition END);
+                IF is_partition THEN
+                    dropped := dropped || relation::oid;
+                ELSE
+                    deleted := format('%s OR tableoid = %s AND %s', deleted, relation::oid, condition);
+                END IF;
             END IF;
         END LOOP;
         lower := NULL;
@@ -382,12 +391,12 @@ END
 $$;
 COMMENT ON FUNCTION flowlens.partition_bytes(regclass) IS 'Disk space of a partition with its indexes, on all servers that hold it.';
 
-CREATE OR REPLACE FUNCTION flowlens.try_drop_partition(target regclass, partition regclass, rolled_up text, OUT outcome text, OUT detail text, OUT bytes bigint)
+CREATE OR REPLACE FUNCTION flowlens.try_drop_partition(target regclass, partition regclass, lower timestamptz, upper timestamptz, rolled_up text,
+    OUT outcome text, OUT detail text, OUT bytes bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
-    default_partition regclass := (SELECT p.partition FROM flowlens.partitions_of(target) p WHERE p.is_default);
-    part record;
+    default_partition regclass := (SELECT nullif(k.partdefid, 0) FROM pg_partitioned_table k WHERE k.partrelid = target);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = partition) THEN
         RAISE undefined_table;
@@ -397,13 +406,12 @@ BEGIN
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', target);
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE NOWAIT', concat_ws(', ', partition, default_partition));
     outcome := 'kept';
-    SELECT * INTO part FROM flowlens.partitions_of(target) p WHERE p.partition = try_drop_partition.partition;
-    IF NOT FOUND THEN
+    IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = partition AND i.inhparent = target) THEN
         detail := 'it is no partition of the table any more';
-    ELSIF rolled_up <> flowlens.facts_state(partition, part.lower, part.upper) THEN
+    ELSIF rolled_up <> flowlens.facts_state(partition, lower, upper) THEN
         detail := 'it was scored again';
     ELSE
-        detail := flowlens.retention_keep_reason(target, partition, part.lower, part.upper);
+        detail := flowlens.retention_keep_reason(target, partition, lower, upper);
     END IF;
     IF detail IS NULL THEN
         bytes := flowlens.partition_bytes(partition);
@@ -421,13 +429,13 @@ WHEN lock_not_available OR deadlock_detected THEN
     detail := coalesce(flowlens.lock_holders(array_remove(ARRAY[target, partition, default_partition], NULL)), 'a session that is gone by now');
 END
 $$;
-COMMENT ON FUNCTION flowlens.try_drop_partition(regclass, regclass, text) IS
+COMMENT ON FUNCTION flowlens.try_drop_partition(regclass, regclass, timestamptz, timestamptz, text) IS
 'Detaches and drops a partition unless it has to stay or somebody uses it: outcome dropped, kept or blocked, with a reason, and the bytes freed. Its parent is locked from there to the end of the transaction, after waiting at most 50 ms. Part of drop_expired_partition().';
 -- drops tables: the owner decides who may
-REVOKE ALL ON FUNCTION flowlens.try_drop_partition(regclass, regclass, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION flowlens.try_drop_partition(regclass, regclass, timestamptz, timestamptz, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION flowlens.drop_expired_partition(target regclass, partition regclass, rolled_up text DEFAULT NULL, attempts integer DEFAULT 5,
-    OUT outcome text, OUT detail text, OUT bytes bigint)
+CREATE OR REPLACE FUNCTION flowlens.drop_expired_partition(target regclass, partition regclass, lower timestamptz, upper timestamptz, rolled_up text DEFAULT NULL,
+    attempts integer DEFAULT 5, OUT outcome text, OUT detail text, OUT bytes bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
@@ -437,7 +445,7 @@ DECLARE
 BEGIN
     PERFORM flowlens.hold_retention_locks(parent_name);
     FOR attempt IN 1..attempts LOOP
-        SELECT t.* INTO outcome, detail, bytes FROM flowlens.try_drop_partition(target, partition, rolled_up) t;
+        SELECT t.* INTO outcome, detail, bytes FROM flowlens.try_drop_partition(target, partition, lower, upper, rolled_up) t;
         EXIT WHEN outcome <> 'blocked' OR attempt = attempts;
         PERFORM pg_sleep(0.1);    -- nothing that readers need is locked here
     END LOOP;
@@ -452,10 +460,10 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION flowlens.drop_expired_partition(regclass, regclass, text, integer) IS
+COMMENT ON FUNCTION flowlens.drop_expired_partition(regclass, regclass, timestamptz, timestamptz, text, integer) IS
 'Drops a partition, making so many attempts with breaks of 100 ms; what is blocked is noted in retention_blocked. "rolled_up" is what roll_up_partition() returned: facts that were scored again since then stay. Returns outcome dropped, kept or blocked, with a reason, and the bytes freed.';
 -- drops tables: the owner decides who may
-REVOKE ALL ON FUNCTION flowlens.drop_expired_partition(regclass, regclass, text, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION flowlens.drop_expired_partition(regclass, regclass, timestamptz, timestamptz, text, integer) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION flowlens.sharded_condition(condition text)
 RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE
