@@ -35,7 +35,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
 REGRESS  = install privileges
 REGRESS += partitions github_repo raw_layer staging staging_rules staging_readmes render_ecosystem dimensions
-REGRESS += retention
+REGRESS += retention retention_late
 REGRESS += snapshots snapshots_models snapshots_merge activity pipeline workflow_trace views
 REGRESS += momentum momentum_random momentum_scores momentum_state momentum_backtest
 REGRESS += work_queue work_queue_writers webhook_setup webhook webhook_order risk delivery

@@ -45,10 +45,11 @@ static SpiStep unchanged_step = {
 
 static SpiStep frame_step = {
 	.sql = "SELECT (SELECT max(d.day) FROM flowlens.pipeline_days d"
-	"        WHERE d.published_at IS NOT NULL AND d.day < $1 AND d.day >= $1 - 30),"
+	"        WHERE d.published_at IS NOT NULL AND d.expired_at IS NULL AND d.day < $1 AND d.day >= $1 - 30),"
 	"       ($1 + 1)::timestamp AT TIME ZONE 'UTC'"
 	"       - coalesce((SELECT s.value::interval FROM flowlens.settings s WHERE s.name = 'stale_after'), interval '48 hours'),"
-	"       coalesce((SELECT d.changes FROM flowlens.pipeline_days d WHERE d.day = $1), 0)",
+	"       coalesce((SELECT d.changes FROM flowlens.pipeline_days d WHERE d.day = $1), 0),"
+	"       EXISTS (SELECT 1 FROM flowlens.pipeline_days d WHERE d.expired_at IS NOT NULL AND d.day < $1 AND d.day >= $1 - 30)",
 	.nargs = 1,
 	.argtypes = {DATEOID},
 	.expected = SPI_OK_SELECT
@@ -153,6 +154,8 @@ frame_day(SnapshotDay *day)
 	day->predecessor = isnull ? 0 : DatumGetDateADT(value);
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	day->stale_before = DatumGetTimestampTz(value);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &isnull);
+	day->predecessor_expired = !day->has_predecessor && DatumGetBool(value);
 	day->changes = spi_result_int64(3);
 }
 

@@ -85,6 +85,7 @@ typedef struct SnapshotDay
 	DateADT		day;
 	DateADT		predecessor;	/* last published day before it */
 	bool		has_predecessor;
+	bool		predecessor_expired;	/* there was one, and retention removed its facts */
 	TimestampTz day_end;		/* first instant of the next day */
 	TimestampTz stale_before;	/* an observation older than this leaves the board */
 	int64		changes;		/* of the day, when its loading began: pipeline_days.changes */

@@ -46,7 +46,8 @@ enum
 };
 
 /*
- * $1 = day, $2 = last published day before it or -infinity, $3 = end of the day
+ * $1 = day, $2 = last published day before it or -infinity, $3 = end of the day,
+ * $4 = the day before has expired: its own old facts say what it said
  *
  * Tables are joined along github_id, in whose order pipelines write them:
  * load_snapshots() switches hash joins off, so that they are merged from their
@@ -55,27 +56,27 @@ enum
  */
 #define COLLECT_QUERY(events, events_join) \
 	"SELECT d.github_id, d.repo_key, d.language, d.created_at," \
-	"       s.github_id IS NOT NULL OR o.github_id IS NOT NULL, coalesce(s.stars, o.stars, p.stars)," \
+	"       s.github_id IS NOT NULL OR o.github_id IS NOT NULL AND NOT o.is_stale, coalesce(s.stars, o.stars, p.stars)," \
 	"       CASE WHEN s.github_id IS NOT NULL THEN s.forks WHEN o.github_id IS NOT NULL THEN o.forks ELSE p.forks END," \
 	"       CASE WHEN s.github_id IS NOT NULL THEN s.open_issues WHEN o.github_id IS NOT NULL THEN o.open_issues ELSE p.open_issues END," \
 	"       coalesce(s.observed_at, o.observed_at, p.observed_at)," \
 	"       coalesce(s.pushed_at, CASE WHEN s.github_id IS NULL THEN o.pushed_at END, p.pushed_at)," \
-	"       CASE WHEN p.momentum_state IS NOT NULL THEN p.momentum_state" \
+	"       CASE WHEN p.momentum_state IS NOT NULL THEN p.momentum_state WHEN $4 THEN o.momentum_state" \
 	"            ELSE (SELECT flowlens.momentum_state($1 - 1, f.snapshot_date, f.stars) FROM flowlens.fact_repo_snapshots f" \
 	"                  WHERE f.github_id = d.github_id AND f.snapshot_date >= $1 - 30 AND f.snapshot_date < $1 AND NOT f.is_stale) END," \
-	"       p.activity_score / 7, p.pushed_at, " events " " \
+	"       CASE WHEN $4 THEN o.activity_score ELSE p.activity_score END / 7, CASE WHEN $4 THEN o.pushed_at ELSE p.pushed_at END, " events " " \
 	"FROM flowlens.dim_repositories d " \
 	"LEFT JOIN flowlens.stg_repos_validated s ON s.github_id = d.github_id AND s.observed_on = $1 " \
 	"LEFT JOIN flowlens.fact_repo_snapshots p ON p.github_id = d.github_id AND p.snapshot_date = $2 " \
-	"LEFT JOIN flowlens.fact_repo_snapshots o ON o.github_id = d.github_id AND o.snapshot_date = $1 AND NOT o.is_stale " \
+	"LEFT JOIN flowlens.fact_repo_snapshots o ON o.github_id = d.github_id AND o.snapshot_date = $1 AND (NOT o.is_stale OR $4) " \
 	events_join \
 	"WHERE d.valid_from < $3 AND (d.valid_to IS NULL OR d.valid_to >= $3) AND NOT d.is_deleted " \
 	"AND (s.github_id IS NOT NULL OR p.github_id IS NOT NULL OR o.github_id IS NOT NULL)"
 
 static SpiStep collect_step = {
 	.sql = COLLECT_QUERY("NULL::float8", ""),
-	.nargs = 3,
-	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
+	.nargs = 4,
+	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID, BOOLOID},
 	.expected = SPI_OK_UTILITY	/* what a SELECT into a receiver of one's own returns */
 };
 
@@ -86,13 +87,13 @@ static SpiStep collect_step = {
 
 /* The same where answers about commits, issues or contributors are staged; all of them count for a repository that is new */
 static SpiStep collect_active_step = {
-	.sql = COLLECT_QUERY("CASE WHEN p.github_id IS NOT NULL THEN e.events"
+	.sql = COLLECT_QUERY("CASE WHEN p.github_id IS NOT NULL THEN e.events WHEN $4 AND o.github_id IS NOT NULL THEN NULL"
 						 " ELSE (SELECT " EVENTS " FROM flowlens.stg_repo_activity a"
 						 " WHERE a.github_id = d.github_id AND a.observed_on <= $1 AND a.event_on > $1 - 256) END",
 						 "LEFT JOIN (SELECT a.github_id, " EVENTS " AS events FROM flowlens.stg_repo_activity a"
 						 " WHERE a.observed_on > $2 AND a.observed_on <= $1 GROUP BY a.github_id) e ON e.github_id = d.github_id "),
-	.nargs = 3,
-	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
+	.nargs = 4,
+	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID, BOOLOID},
 	.expected = SPI_OK_UTILITY
 };
 
@@ -100,9 +101,10 @@ static SpiStep collect_active_step = {
 static SpiStep collect_sharded_step = {
 	.sql = COLLECT_QUERY("(SELECT " EVENTS " FROM flowlens.stg_repo_activity a"
 						 " WHERE a.github_id = d.github_id AND a.observed_on <= $1"
-						 " AND CASE WHEN p.github_id IS NOT NULL THEN a.observed_on > $2 ELSE a.event_on > $1 - 256 END)", ""),
-	.nargs = 3,
-	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID},
+						 " AND CASE WHEN p.github_id IS NOT NULL THEN a.observed_on > $2"
+						 " ELSE a.event_on > $1 - 256 AND (NOT $4 OR o.github_id IS NULL) END)", ""),
+	.nargs = 4,
+	.argtypes = {DATEOID, DATEOID, TIMESTAMPTZOID, BOOLOID},
 	.expected = SPI_OK_UTILITY
 };
 
@@ -288,7 +290,7 @@ snapshot_collect(SnapshotDay *day)
 		.pub = {receive_row, receiver_startup, receiver_done, receiver_done, DestNone},
 		.day = day
 	};
-	Datum		values[3];
+	Datum		values[4];
 
 	day->rows = BufFileCreateTemp(false);
 	day->capacity = 1024;
@@ -299,6 +301,7 @@ snapshot_collect(SnapshotDay *day)
 	/* not NULL: Citus loses sight of a join that is empty for certain */
 	values[1] = DateADTGetDatum(day->has_predecessor ? day->predecessor : DATEVAL_NOBEGIN);
 	values[2] = TimestampTzGetDatum(day->day_end);
+	values[3] = BoolGetDatum(day->predecessor_expired);
 	spi_step_receive(choose_query(), values, NULL, &receiver.pub);
 }
 

@@ -41,12 +41,13 @@ AS $$
     SELECT DISTINCT t.day, true, true, 1 FROM unnest(days) t (day)
     ON CONFLICT (day) DO UPDATE SET dimensions_pending = true, snapshot_pending = true, changes = d.changes + 1;
     -- what came late for an old day changes the days after it: their versions follow from its own,
-    -- and a score looks 30 days back
+    -- and a score looks 30 days back, unless the facts between have expired
     UPDATE flowlens.pipeline_days d
     SET dimensions_pending = true,
-        snapshot_pending = d.snapshot_pending OR d.published_at IS NOT NULL AND d.day <= late.last_day + 30,
+        snapshot_pending = d.snapshot_pending OR d.published_at IS NOT NULL AND d.expired_at IS NULL AND coalesce(d.day <= late.last_day + 30, false),
         changes = d.changes + 1
-    FROM (SELECT min(t.day) AS first_day, max(t.day) AS last_day FROM unnest(days) t (day)) late
+    FROM (SELECT min(t.day) AS first_day, max(t.day) FILTER (WHERE e.expired_at IS NULL) AS last_day
+          FROM unnest(days) t (day) LEFT JOIN flowlens.pipeline_days e ON e.day = t.day) late
     WHERE d.day > late.first_day AND d.day <> ALL (days);
 $$;
 COMMENT ON FUNCTION flowlens.mark_days(date[]) IS
