@@ -406,7 +406,7 @@ BEGIN
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', target);
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE NOWAIT', concat_ws(', ', partition, default_partition));
     outcome := 'kept';
-    IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = partition AND i.inhparent = target) THEN
+    IF partition = default_partition OR NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = partition AND i.inhparent = target) THEN
         detail := 'it is no partition of the table any more';
     ELSIF rolled_up <> flowlens.facts_state(partition, lower, upper) THEN
         detail := 'it was scored again';
