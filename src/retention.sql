@@ -10,6 +10,8 @@ BEGIN
     PERFORM flowlens.check_installed();
     IF target IS NULL THEN
         RAISE EXCEPTION '"target" must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF class.relname IS NULL THEN
+        RAISE EXCEPTION 'relation with OID % does not exist', target::oid USING ERRCODE = 'undefined_table';
     ELSIF class.relnamespace <> 'flowlens'::regnamespace OR class.relkind NOT IN ('r', 'p') OR class.relispartition THEN
         RAISE EXCEPTION 'retention cannot treat "%"', target USING
             ERRCODE = 'wrong_object_type',

@@ -145,11 +145,14 @@ RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog,
 AS $$
 DECLARE
     name text := (SELECT c.relname FROM pg_class c WHERE c.oid = target);
-    first_day date := (lower AT TIME ZONE 'UTC')::date;
+    first_day date := (nullif(lower, '-infinity') AT TIME ZONE 'UTC')::date;
     last_day date := ((upper AT TIME ZONE 'UTC') - interval '1 microsecond')::date;
     days date[];
     needed boolean;
 BEGIN
+    IF upper IS NULL OR NOT isfinite(upper) OR lower >= upper THEN
+        RETURN 'it has no end';
+    END IF;
     CASE
         WHEN name IN ('raw_github_repos', 'raw_repo_metrics') THEN
             EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s WHERE %s)', partition, flowlens.retention_unread(name)) INTO needed;
