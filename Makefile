@@ -30,6 +30,8 @@ SQL_PARTS = src/flowlens_trender.sql \
 	src/webhook.sql \
 	src/pull_request.sql \
 	src/risk.sql \
+	src/schedule.sql \
+	src/access.sql \
 	src/privileges.sql
 
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
@@ -37,6 +39,7 @@ REGRESS  = install privileges
 REGRESS += partitions github_repo raw_layer staging staging_rules staging_readmes render_ecosystem dimensions
 REGRESS += retention retention_late
 REGRESS += snapshots snapshots_models snapshots_merge activity pipeline workflow_trace views
+REGRESS += health schedule access
 REGRESS += momentum momentum_random momentum_scores momentum_state momentum_backtest
 REGRESS += work_queue work_queue_writers webhook_setup webhook webhook_order risk delivery
 REGRESS += scd2_merge scd2_errors scd2_late scd2_deletes scd2_columns scd2_tables scd2_versioning scd2_foreign scd2_property \

@@ -18,6 +18,7 @@ SELECT pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', fal
 \ir schema/05_workflow_traces.sql
 \ir schema/06_flowlens.sql
 \ir schema/07_retention.sql
+\ir schema/08_health.sql
 
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')) AS tables, count(*) FILTER (WHERE relkind = 'v') AS views
 FROM pg_class

@@ -24,7 +24,7 @@ AS $$ SELECT extversion FROM pg_extension WHERE extname = 'flowlens_trender' $$;
 COMMENT ON FUNCTION flowlens.extension_version() IS 'Version of the installed extension.';
 
 CREATE FUNCTION flowlens.install()
-RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, flowlens, pg_temp SET client_min_messages = warning
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
     wanted text := flowlens.extension_version();
@@ -60,8 +60,11 @@ BEGIN
     END IF;
 
     FOR file IN SELECT * FROM flowlens.schema_files() LOOP
-        EXECUTE file.ddl;
+        -- the schema is there; creating it again would take rights on the database
+        EXECUTE replace(file.ddl, 'CREATE SCHEMA IF NOT EXISTS flowlens;', '');
     END LOOP;
+    -- what this version brings is open to those who had access before
+    PERFORM flowlens.grant_access(l.role, l.access) FROM flowlens.access_list() l WHERE l.access <> 'admin';
 
     INSERT INTO flowlens.schema_version AS v (version, installed_at) VALUES (wanted, clock_timestamp())
     ON CONFLICT (version) DO UPDATE SET installed_at = excluded.installed_at;
@@ -89,7 +92,7 @@ $$;
 COMMENT ON FUNCTION flowlens.check_installed() IS 'Raises undefined_table, with the way out, where install() was not called yet.';
 
 CREATE FUNCTION flowlens.uninstall(confirm text)
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, flowlens, pg_temp SET client_min_messages = warning
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
     relations text;

@@ -40,6 +40,7 @@
 #include "util_days.h"
 #include "util_lock.h"
 #include "util_spi.h"
+#include "util_user.h"
 
 /* Where a day falls among the partitions of a table */
 typedef struct PartitionGap
@@ -324,6 +325,7 @@ make_partition(Oid parent, DateADT day, uint64 *moved)
 	Relation	relation;
 	PartitionGap gap;
 	NewPartition new;
+	SavedUser	saved;
 	bool		single_day;
 
 	*moved = 0;
@@ -339,10 +341,12 @@ make_partition(Oid parent, DateADT day, uint64 *moved)
 	table_close(relation, NoLock);
 	if (OidIsValid(gap.partition))
 		return false;
+	act_as_owner(parent, &saved);
 	*moved = create_partition(&new);
 	/* Citus has copied the rows to the shards and left them here too */
 	if (*moved > 0 && is_distributed(parent))
 		spi_run(psprintf("SELECT truncate_local_data_after_distributing_table(%s)", quote_literal_cstr(new.partition)), SPI_OK_SELECT);
+	act_as_before(&saved);
 	return true;
 }
 

@@ -108,7 +108,7 @@ COMMENT ON FUNCTION flowlens.check_retention_time(timestamptz) IS
 
 CREATE FUNCTION flowlens.preview_retention(as_of timestamptz DEFAULT now())
 RETURNS TABLE (target regclass, cutoff timestamptz, partitions_dropped integer, rows_deleted bigint, bytes_freed bigint, remark text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
     item record;

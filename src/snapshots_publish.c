@@ -25,6 +25,7 @@
 #include "snapshots_publish.h"
 #include "util_days.h"
 #include "util_spi.h"
+#include "util_user.h"
 
 #define FACTS "flowlens.fact_repo_snapshots"
 
@@ -115,6 +116,7 @@ static Oid
 create_day_table(DayPlace *place, DateADT day)
 {
 	char	   *name = psprintf("%s_new", partition_name("fact_repo_snapshots", day));
+	SavedUser	saved;
 
 	if (!place->exchange)
 	{
@@ -123,9 +125,11 @@ create_day_table(DayPlace *place, DateADT day)
 		return DatumGetObjectId(DirectFunctionCall1(to_regclass, CStringGetTextDatum(place->new_table)));
 	}
 	place->new_table = pstrdup(quote_qualified_identifier("flowlens", name));
+	act_as_owner(flowlens_relation("fact_repo_snapshots"), &saved);
 	spi_run(psprintf("CREATE TABLE %s (LIKE " FACTS " INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION, "
 					 "CONSTRAINT one_day CHECK (snapshot_date IS NOT NULL AND snapshot_date >= %s AND snapshot_date < %s))",
 					 place->new_table, place->day, place->next_day), SPI_OK_UTILITY);
+	act_as_before(&saved);
 	return flowlens_relation(name);
 }
 

@@ -1,5 +1,6 @@
-# The documents keep their word: every SQL block of README.md runs, in order, in one session on a scratch database; so
-# does every shell block marked "sh run". A block marked "sql no-run" is shown only.
+# The documents keep their word: every SQL block of README.md and of the operator's guides runs, in order, in one session
+# per document on a scratch database; so does every shell block marked "sh run", and what cron and systemd are told to
+# call. A block marked "sql no-run" is shown only.
 use strict;
 use warnings FATAL => 'all';
 use Cwd qw(getcwd);
@@ -52,25 +53,43 @@ my $run_session = sub {
 	like($out, qr/^all done$/m, 'SQL blocks run') or diag("$out\n$err");
 	$session = '';
 };
-for my $block (blocks('README.md'))
+for my $file ('README.md', 'docs/operations.md', 'docs/health.md')
 {
-	my ($language, $mark, $text, $line) = @$block;
-	if ($language eq 'sql' && $mark ne 'no-run')
+	for my $block (blocks($file))
 	{
-		$session .= "\\echo README.md:$line\n$text\n;\n";
-		$ran++;
+		my ($language, $mark, $text, $line) = @$block;
+		if ($language eq 'sql' && $mark ne 'no-run')
+		{
+			$session .= "\\echo $file:$line\n$text\n;\n";
+			$ran++;
+		}
+		elsif ($language eq 'sh' && $mark eq 'run')
+		{
+			$run_session->();
+			my ($out, $err) = ('', '');
+			ok(run([ 'bash', '-eu', '-o', 'pipefail', '-c', $text ], '>', \$out, '2>', \$err), "shell block of $file:$line")
+			  or diag("$out\n$err");
+			$ran++;
+		}
 	}
-	elsif ($language eq 'sh' && $mark eq 'run')
-	{
-		$run_session->();
-		my ($out, $err) = ('', '');
-		ok(run([ 'bash', '-eu', '-o', 'pipefail', '-c', $text ], '>', \$out, '2>', \$err), "shell block of README.md:$line")
-		  or diag("$out\n$err");
-		$ran++;
-	}
+	$run_session->();
 }
-$run_session->();
-cmp_ok($ran, '>', 0, "$ran blocks of README.md");
+cmp_ok($ran, '>', 0, "$ran blocks");
+
+# what the examples for cron and systemd call
+my $guide = slurp_file('docs/operations.md');
+my @calls = ($guide =~ /^\d+ \S+ \* \* \* +postgres +(.+)$/mg, $guide =~ /^ExecStart=(.+)$/mg);
+cmp_ok(scalar(@calls), '>=', 5, 'calls for cron and systemd found');
+for my $call (@calls)
+{
+	my ($out, $err) = ('', '');
+	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
+	# systemd takes ${NAME} as one argument
+	my $here = $call =~ s{/usr/bin/psql}{psql}r =~ s{/opt/flowlens_trender/}{}r =~ s/\$\{DATABASE_URL\}/"\$DATABASE_URL"/r;
+	my $ran = run([ 'sh', '-c', $here ], '>', \$out, '2>', \$err);
+	ok($ran || $call =~ /flowlens-status/ && $? >> 8 == 1, "runs: $call") or diag($err);
+	is($err, '', 'and is silent') unless $call =~ /flowlens-status/;
+}
 
 # links between documents lead somewhere
 for my $file ('README.md', 'CHANGELOG.md', glob('docs/*.md'))

@@ -23,7 +23,18 @@ INSERT INTO flowlens.settings (name, value, description) VALUES
     ('leaderboard_size', '100', 'rows of analytics_trending_repos_current'),
     ('language_board_size', '50', 'rows per language of analytics_language_rankings'),
     ('partitions_ahead', '3 days', 'how far ahead partitions are created'),
-    ('repository_schema', NULL, 'optional JSON Schema that an answer must satisfy beside the built-in rules')
+    ('repository_schema', NULL, 'optional JSON Schema that an answer must satisfy beside the built-in rules'),
+    ('health_pipeline_age', '3 hours', 'health: age of the last success of a pipeline step, and of what waits for the pipeline'),
+    ('health_retention_age', '2 days', 'health: age of the last retention, and how long an expired partition may stay'),
+    ('health_board_age', '2 days', 'health: age of the newest published day'),
+    ('health_age_raw_github_repos', '2 days', 'health: age of the newest repository answer'),
+    ('health_age_raw_repo_metrics', NULL, 'health: age of the newest metric or README'),
+    ('health_age_raw_github_events', NULL, 'health: age of the newest webhook delivery'),
+    ('health_queue_age', '1 day', 'health: how long rows may wait for the services that claim them'),
+    ('health_dead_letters', '0', 'health: dead letters of all queues'),
+    ('health_rejected_rows', '1000', 'health: rows in quarantine'),
+    ('health_crashed_runs', '3', 'health: crashed and failed runs a day'),
+    ('health_clock_skew', '5 minutes', 'health: how far a row may be ahead of the clock')
 ON CONFLICT (name) DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS flowlens.momentum_models (

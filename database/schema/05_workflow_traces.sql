@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS flowlens.fact_workflow_runs (
 COMMENT ON TABLE flowlens.fact_workflow_runs IS
 'Runs of the pipeline and of outside workers: status running, completed, failed, crashed or skipped; task_tree has a node per step.';
 CREATE INDEX IF NOT EXISTS idx_workflow_runs_started ON flowlens.fact_workflow_runs (started_at DESC);
+CREATE INDEX IF NOT EXISTS idx_workflow_runs_status ON flowlens.fact_workflow_runs (workflow_name, status, started_at DESC);
 
 CREATE OR REPLACE VIEW flowlens.analytics_workflow_performance AS
 SELECT
