@@ -155,6 +155,17 @@ WHERE a.benchmark = :'benchmark' AND b.benchmark = a.benchmark AND a.variant = :
 SQL
 }
 
+# Prints the WAL that sides wrote a row and, at full scale, whether it meets its target: benchmark, pattern of sides, rows, target
+wal() {
+    bench_sql -v benchmark="$1" -v sides="$2" -v rows="$3" -v target="$4" -v judged="$(awk "BEGIN { print ($scale >= 1) }")" <<'SQL' | sed 's/^/    /'
+SELECT format('WAL of %s: %s bytes a row (target <= %s%s)', m.variant, round(m.wal / :rows::numeric), :'target',
+    CASE WHEN :judged = 0 THEN ', not judged at this scale' WHEN m.wal / :rows::numeric <= :target THEN ', met' ELSE ', MISSED' END)
+FROM bench.medians m
+WHERE m.benchmark = :'benchmark' AND m.variant LIKE :'sides'
+ORDER BY m.number;
+SQL
+}
+
 # --- data of several benchmarks ---------------------------------------------
 
 # Repositories, their dimension, facts of all days but the last, staged answers of the last one

@@ -59,8 +59,8 @@ BEGIN
         JOIN flowlens.dim_languages l ON l.language_name = r.language$insert$, name)
         USING day, day_number, with_state;
     EXECUTE format('ALTER TABLE flowlens.%I ADD PRIMARY KEY (github_id, snapshot_date)', name);
-    EXECUTE format('CREATE INDEX ON flowlens.%I (snapshot_date, language_key, rank_in_language)', name);
-    EXECUTE format('CREATE INDEX ON flowlens.%I (snapshot_date, momentum_score DESC)', name);
+    EXECUTE format('CREATE INDEX ON flowlens.%I (language_key, rank_in_language, snapshot_date)', name);
+    EXECUTE format('CREATE INDEX ON flowlens.%I (momentum_score DESC, snapshot_date)', name);
     EXECUTE format('ALTER TABLE flowlens.fact_repo_snapshots ATTACH PARTITION flowlens.%I FOR VALUES FROM (%L) TO (%L)', name, day, day + 1);
     INSERT INTO flowlens.pipeline_days (day, published_at, model, model_version, scored, stale)
     VALUES (day, day + 1, 'default', 1, (SELECT count(*) FROM bench.repositories), 0);

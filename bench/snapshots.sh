@@ -57,17 +57,27 @@ no_partition="DROP TABLE IF EXISTS flowlens.fact_repo_snapshots_p$(bench_sql <<<
 title="snapshots: join, score, rank; nothing written"
 variant 'bare join of the two days' "$join"
 variant 'bare join of the two days and the dimension' "$join_with_dimension"
+variant 'preview_snapshots(): what load_snapshots() does before it writes' "SELECT * FROM flowlens.preview_snapshots($today)"
 variant 'set-based SQL, two rank() windows' "SELECT count(z.m), sum(z.rank_overall), sum(z.rank_in_language) FROM ($incremental) z"
 compare "$title" "$repositories"
+ratio "$title" 'preview_snapshots(): what load_snapshots() does before it writes' 'bare join of the two days' '<= 1.3'
+ratio "$title" 'preview_snapshots(): what load_snapshots() does before it writes' 'bare join of the two days and the dimension' '<= 1.3'
+ratio "$title" 'set-based SQL, two rank() windows' 'preview_snapshots(): what load_snapshots() does before it writes' '>= 2.8'
 result="SELECT count(*) || ' ' || coalesce(max(rank_overall), 0) || ' ' || count(DISTINCT language_key) AS result
     FROM flowlens.fact_repo_snapshots WHERE snapshot_date = $today"
 title="snapshots: a day, written"
-variant 'set-based SQL incremental, two rank(), INSERT' "$(insert "$incremental")" "$empty_partition"
+load="SELECT * FROM flowlens.load_snapshots($today)"
+variant 'set-based SQL incremental, two rank(), INSERT' "$(insert "$incremental")" "RESET wal_compression; $empty_partition"
 variant 'bare join of the two days' "$join" "$no_partition"
-variant 'load_snapshots()' "SELECT * FROM flowlens.load_snapshots($today)" "$no_partition"
+variant 'load_snapshots()' "$load" "$no_partition"
+for method in lz4 zstd; do
+    "$bindir/psql" -X -q -d postgres -c "SET wal_compression = $method" 2>/dev/null &&
+        variant "load_snapshots(), wal_compression $method" "$load" "$no_partition SET wal_compression = $method;"
+done
 compare "$title" "$repositories" "$result"
 ratio "$title" 'set-based SQL incremental, two rank(), INSERT' 'load_snapshots()' '>= 4'
 ratio "$title" 'load_snapshots()' 'bare join of the two days' '<= 3.14'
+wal "$title" 'load_snapshots()%' "$repositories" 120
 # on its own, because its sort of all days drives everything else out of the caches
 title="snapshots: a day from all of history, written"
 single='lag() windows, two rank(), INSERT'

@@ -83,6 +83,17 @@ SELECT * FROM flowlens.load_snapshots('2024-02-28');
 SELECT count(*) AS rows, count(*) FILTER (WHERE abs(b.star_velocity - f.star_velocity) > 1e-9 OR b.rank_overall <> f.rank_overall OR b.momentum_state <> f.momentum_state) AS changed
 FROM before b FULL JOIN flowlens.fact_repo_snapshots f USING (github_id, snapshot_date) WHERE snapshot_date = '2024-02-28';
 
+-- the board of a day without writing it: the ranks and scores that loading gives, of any size
+SELECT count(*) AS rows, count(*) FILTER (WHERE (p.rank_overall, p.rank_in_language, p.stars, p.star_velocity, p.momentum_score, p.is_stale)
+    IS DISTINCT FROM (f.rank_overall, f.rank_in_language, f.stars, f.star_velocity, f.momentum_score, f.is_stale)) AS differing
+FROM flowlens.preview_snapshots('2024-02-28', 1000000) p FULL JOIN (SELECT * FROM flowlens.fact_repo_snapshots WHERE snapshot_date = '2024-02-28') f USING (github_id);
+SELECT count(*), max(rank_overall) FROM flowlens.preview_snapshots('2024-02-28', 5);
+SELECT count(*) FROM flowlens.preview_snapshots('2024-02-28', 0);
+SELECT count(*) FROM flowlens.preview_snapshots('2024-03-05');
+SELECT * FROM flowlens.preview_snapshots('2024-02-28', -1);
+SELECT * FROM flowlens.preview_snapshots('2024-02-28', NULL);
+SELECT * FROM flowlens.preview_snapshots('infinity');
+
 -- days without anybody: the board stays as it was
 SELECT * FROM flowlens.load_snapshots('2024-03-05');
 SELECT max(day) FROM flowlens.pipeline_days WHERE published_at IS NOT NULL;

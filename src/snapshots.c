@@ -8,11 +8,14 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -225,6 +228,20 @@ publish_day(const SnapshotDay *day, const SnapshotRank *ranks)
 	write_board(day, ranks);
 }
 
+/* Collects, scores and ranks a day; no ranks where nobody was seen for too long */
+static SnapshotRank *
+rank_day(SnapshotDay *day)
+{
+	frame_day(day);
+	snapshot_read_languages(day);
+	snapshot_collect(day);
+	if (day->count == 0)
+		return NULL;
+	if (day->model.is_trender)
+		apply_trender(day);
+	return snapshot_rank(day);
+}
+
 /* Loads a day unless it is published as it would be now */
 static void
 load_day(SnapshotDay *day)
@@ -235,15 +252,10 @@ load_day(SnapshotDay *day)
 	read_model(&day->model);
 	if (is_unchanged(day))
 		return;
-	frame_day(day);
-	snapshot_read_languages(day);
-	snapshot_collect(day);
-	/* where nobody was seen for too long, the board stays as it was */
-	if (day->count > 0)
+	ranks = rank_day(day);
+	/* without ranks the board stays as it was */
+	if (ranks != NULL)
 	{
-		if (day->model.is_trender)
-			apply_trender(day);
-		ranks = snapshot_rank(day);
 		snapshot_write(day, ranks);
 		publish_day(day, ranks);
 	}
@@ -273,4 +285,71 @@ flowlens_load_snapshots(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(day->scored);
 	values[1] = Int64GetDatum(day->stale);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/* Adds a row of the board to a result */
+static void
+put_board_row(ReturnSetInfo *result, const SnapshotRow *row, const SnapshotKey *key, const SnapshotRank *rank)
+{
+	Datum		values[7];
+	bool		nulls[7] = {false};
+
+	values[0] = Int32GetDatum(rank->overall);
+	values[1] = Int32GetDatum(rank->in_language);
+	values[2] = Int64GetDatum(key->github_id);
+	values[3] = Int64GetDatum(key->stars);
+	nulls[4] = row->momentum < 0;
+	values[4] = Float8GetDatum(nulls[4] ? 0 : momentum_velocity(row->momentum));
+	nulls[5] = isnan(key->score);
+	values[5] = Float8GetDatum(key->score);
+	values[6] = BoolGetDatum(row->is_stale);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Adds the first rows of a ranked day to a result */
+static void
+put_board(ReturnSetInfo *result, SnapshotDay *day, const SnapshotRank *ranks, int32 size)
+{
+	SnapshotRow row;
+	uint8		state[MOMENTUM_HISTORY_BYTES];
+	int64		i;
+
+	if (BufFileSeek(day->rows, 0, 0, SEEK_SET) != 0)
+		elog(ERROR, "could not rewind the rows of the day");
+	for (i = 0; snapshot_read_row(day, &row, state); i++)
+	{
+		if ((i & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (ranks[i].overall > size)
+			continue;
+		day->keys[i].score = snapshot_written_score(day, &row, &day->keys[i]);
+		put_board_row(result, &row, &day->keys[i], &ranks[i]);
+	}
+}
+
+PG_FUNCTION_INFO_V1(flowlens_preview_snapshots);
+
+/* SQL: the board of a UTC day as it would be now; arguments day and size */
+Datum
+flowlens_preview_snapshots(PG_FUNCTION_ARGS)
+{
+	SnapshotDay *day = palloc0(sizeof(SnapshotDay));
+	SnapshotRank *ranks;
+
+	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"size\" must not be negative or null")));
+	day->day = PG_ARGISNULL(0) ? utc_day(GetCurrentTimestamp()) : PG_GETARG_DATEADT(0);
+	check_snapshot_date(day->day);
+	InitMaterializedSRF(fcinfo, 0);
+
+	SPI_connect();
+	read_model(&day->model);
+	ranks = rank_day(day);
+	if (ranks != NULL)
+		put_board((ReturnSetInfo *) fcinfo->resultinfo, day, ranks, PG_GETARG_INT32(1));
+	BufFileClose(day->rows);
+	SPI_finish();
+	return (Datum) 0;
 }

@@ -114,6 +114,7 @@ extern void snapshot_order_init(SnapshotOrder *order, int64 count);
 extern void snapshot_order_sort(SnapshotOrder *order);
 extern void snapshot_order_free(SnapshotOrder *order);
 extern void snapshot_write(SnapshotDay *day, const SnapshotRank *ranks);
+extern double snapshot_written_score(const SnapshotDay *day, const SnapshotRow *row, const SnapshotKey *key);
 extern bool snapshot_read_row(SnapshotDay *day, SnapshotRow *row, uint8 *state);
 
 #endif							/* FLOWLENS_SNAPSHOTS_H */

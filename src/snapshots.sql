@@ -10,3 +10,15 @@ COMMENT ON FUNCTION flowlens.load_snapshots(date) IS
 -- writes facts: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.load_snapshots(date) FROM PUBLIC;
 
+CREATE FUNCTION flowlens.preview_snapshots(snapshot_date date DEFAULT NULL, size integer DEFAULT 100)
+RETURNS TABLE (rank_overall integer, rank_in_language integer, github_id bigint, stars bigint, star_velocity double precision,
+               momentum_score double precision, is_stale boolean)
+AS 'MODULE_PATHNAME', 'flowlens_preview_snapshots' LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, flowlens, pg_temp
+SET enable_hashjoin = off    -- as in load_snapshots()
+SET jit = off;
+COMMENT ON FUNCTION flowlens.preview_snapshots(date, integer) IS
+'The board of a UTC day (NULL = today) as load_snapshots() would rank it now, first "size" places in any order; writes nothing. Errors: invalid_parameter_value for a negative size, otherwise as load_snapshots(). Not strict: NULL means today.';
+-- sorts a whole day: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.preview_snapshots(date, integer) FROM PUBLIC;
+

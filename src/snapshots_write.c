@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -27,6 +28,7 @@
 #include "compat.h"
 #include "partitions.h"
 #include "snapshots.h"
+#include "snapshots_pages.h"
 #include "snapshots_publish.h"
 
 #define ROWS_PER_BATCH 1000
@@ -65,6 +67,7 @@ typedef struct FactWriter
 	Datum		model;
 	BulkInsertState bulk;
 	int			options;
+	PageWriter *pages;			/* NULL = rows go through multi-inserts */
 	TupleTableSlot *slots[ROWS_PER_BATCH];
 	int			used;
 	ItemPointerData *places;	/* where the next row's place is noted, or NULL */
@@ -91,6 +94,22 @@ find_columns(FactWriter *writer)
 	}
 }
 
+/* Writes the rows of a batch as parts of pages */
+static void
+flush_to_pages(FactWriter *writer)
+{
+	int			i;
+
+	for (i = 0; i < writer->used; i++)
+	{
+		TupleTableSlot *slot = writer->slots[i];
+		HeapTuple	tuple = heap_form_tuple(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+
+		page_writer_add(writer->pages, tuple);
+		slot->tts_tid = tuple->t_self;
+	}
+}
+
 /* Writes the rows of a batch */
 static void
 flush_batch(FactWriter *writer)
@@ -99,7 +118,11 @@ flush_batch(FactWriter *writer)
 
 	if (writer->used == 0)
 		return;
-	table_multi_insert(writer->relation, writer->slots, writer->used, GetCurrentCommandId(true), writer->options, writer->bulk);
+	if (writer->pages != NULL)
+		flush_to_pages(writer);
+	else
+		table_multi_insert(writer->relation, writer->slots, writer->used, GetCurrentCommandId(true),
+						   writer->options, writer->bulk);
 	for (i = 0; i < writer->used; i++)
 	{
 		if (writer->places != NULL)
@@ -119,8 +142,8 @@ set_column(FactWriter *writer, TupleTableSlot *slot, FactColumn column, Datum va
 }
 
 /* Turns a rank key into the score that is written; NaN for NULL */
-static double
-written_score(const SnapshotDay *day, const SnapshotRow *row, const SnapshotKey *key)
+double
+snapshot_written_score(const SnapshotDay *day, const SnapshotRow *row, const SnapshotKey *key)
 {
 	if (day->model.is_trender)
 		return key->score >= 0 ? key->score : get_float8_nan();
@@ -207,6 +230,7 @@ open_writer(FactWriter *writer, Oid table, const SnapshotDay *day)
 	writer->model = CStringGetTextDatum(day->model.name);
 	writer->bulk = GetBulkInsertState();
 	writer->options = bulk_options(writer->relation);
+	writer->pages = page_writer_applies(writer->relation) ? page_writer_open(writer->relation) : NULL;
 	writer->used = 0;
 	writer->places = day->places;
 	writer->batch_context = AllocSetContextCreate(CurrentMemoryContext, "snapshot batch", ALLOCSET_DEFAULT_SIZES);
@@ -221,6 +245,8 @@ close_writer(FactWriter *writer)
 	int			i;
 
 	flush_batch(writer);
+	if (writer->pages != NULL)
+		page_writer_close(writer->pages);
 	for (i = 0; i < ROWS_PER_BATCH; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
 	FreeBulkInsertState(writer->bulk);
@@ -246,7 +272,7 @@ snapshot_write_rows(SnapshotDay *day, const SnapshotRank *ranks, Oid table)
 	while (snapshot_read_row(day, &row, state))
 	{
 		/* ranks are there: from now on the key holds what is written, for the indexes */
-		day->keys[i].score = written_score(day, &row, &day->keys[i]);
+		day->keys[i].score = snapshot_written_score(day, &row, &day->keys[i]);
 		add_row(&writer, day, &row, state, &day->keys[i], &ranks[i]);
 		i++;
 		if (writer.used == ROWS_PER_BATCH)
