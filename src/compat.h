@@ -4,6 +4,10 @@
  *
  * Each shim gives an older server the newer server's interface, so that the
  * rest of the code is written against the newest one.
+ *
+ * bin/test-matrix runs all tests on 15, 17 and 18, which Debian releases have.
+ * No release has 16; the conditions below, each with the change of the server
+ * that it follows, are what 16 needs.
  */
 #ifndef FLOWLENS_COMPAT_H
 #define FLOWLENS_COMPAT_H

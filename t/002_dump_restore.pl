@@ -1,6 +1,7 @@
 # A database that has been in use, with the owner's columns, indexes and partitions, edited settings and a queue in the
 # middle of its work, survives pg_dump and pg_restore in every format; the pipeline goes on in the copy as in the original.
 # DROP EXTENSION keeps every row.
+# begins early
 use strict;
 use warnings FATAL => 'all';
 use lib 't';

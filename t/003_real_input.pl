@@ -1,5 +1,6 @@
 # 60 days of real repositories (public daily counts, 2019; half a year with FLOWLENS_LONG) go through the whole pipeline as GitHub-shaped answers; then
 # versions, facts, scores and ranks are compared with what plain SQL computes from the same file.
+# begins early
 use strict;
 use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;

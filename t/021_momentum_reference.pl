@@ -1,5 +1,6 @@
 # The default model on three years of real star counts: every score against the model in plain SQL on more than 100 days,
 # the carried history on every day, and the quality of the ranking that docs/momentum.md promises.
+# begins early
 use strict;
 use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;

@@ -1,5 +1,6 @@
 # Every function of the schema, called with NULLs, empty, extreme and wrong values: no call ends the backend, and none
 # fails with an internal error. New functions are found in the catalog and called without being named here.
+# begins early
 use strict;
 use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
