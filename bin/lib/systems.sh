@@ -30,7 +30,7 @@ can_make_systems() {
         echo 'other systems need root'
     elif ! unshare --mount --pid --fork true 2>/dev/null; then
         echo 'this machine does not allow namespaces (unshare)'
-    elif ! command -v debootstrap >/dev/null && ! { apt-get -q update && apt-get install -y -q debootstrap; } >/dev/null 2>&1; then
+    elif ! command -v debootstrap >/dev/null && ! { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get install -y -q debootstrap; } >/dev/null 2>&1; then
         echo 'debootstrap cannot be installed'
     else
         return 0
@@ -64,7 +64,9 @@ bootstrap() {
     [ -e "$script/$suite" ] && script="$script/$suite" || script="$script/sid"     # a suite younger than debootstrap
     rm -rf "$system" "$system.new"
     mkdir -p "$system.new"
-    debootstrap --variant=minbase "$suite" "$system.new" "$(mirror)" "$script" >"$system.log" 2>&1 || return 1
+    # what it mounts goes with it; a mirror that does not answer must not hold up everything
+    timeout 1200 unshare --mount debootstrap --variant=minbase "$suite" "$system.new" "$(mirror)" "$script" \
+        >"$system.log" 2>&1 </dev/null || return 1
     mkdir -p "$system.new/shared/data" "$system.new/src"
     echo "$suite" >"$system.new/etc/flowlens_suite"
     printf '#!/bin/sh\nexit 101\n' >"$system.new/usr/sbin/policy-rc.d"     # no service starts in there
@@ -78,7 +80,7 @@ bootstrap() {
 # Tells whether a system's suite has the server of a version, in a state that can be installed
 has_server() {
     local system=$1 version=$2
-    in_system "$system" apt-get -q -o APT::Update::Error-Mode=any update >>"$system.log" 2>&1 &&
+    in_system "$system" timeout 600 apt-get -q -o APT::Update::Error-Mode=any update >>"$system.log" 2>&1 &&
         in_system "$system" apt-get -q -s --no-install-recommends install \
             "postgresql-$version" "postgresql-server-dev-$version" >>"$system.log" 2>&1
 }
