@@ -31,7 +31,7 @@ my $original = contents($node, 'original');
 like($original, qr/^fact_repo_snapshots_\w+\|[1-9]\d\d /m, 'there are facts to compare');
 like($original, qr/^facts_of_2019\|50 /m, 'in a partition of their own, too');
 is($node->safe_psql('original', q{SELECT bool_or(processed), bool_or(NOT processed) FROM flowlens.pull_requests}), 't|t', 'flags of both kinds');
-is($node->safe_psql('original', q{SELECT bool_or(leased), bool_or(attempts > 0 AND NOT leased AND ready_at < 'infinity'), bool_or(ready_at = 'infinity'),
+is($node->safe_psql('original', q{SELECT count(leased_until) > 0, bool_or(attempts > 0 AND leased_until IS NULL AND ready_at < 'infinity'), bool_or(ready_at = 'infinity'),
 	bool_or(queue = 'flowlens.raw_github_events'::regclass) FROM flowlens.work_queue}), 't|t|t|t', 'a queue in the middle of its work');
 
 # the whole database, and schema flowlens alone: with the extension in the dump, or created before the restore

@@ -82,7 +82,7 @@ sub live_in
 		SELECT flowlens.ack('flowlens.pull_requests', id, version) FROM flowlens.claim('flowlens.pull_requests', 4);
 		SELECT flowlens.nack('flowlens.pull_requests', id, version, 'broken', '1 hour') FROM flowlens.claim('flowlens.pull_requests', 2);
 		SELECT count(*) FROM flowlens.claim('flowlens.pull_requests', 3, '1 hour');
-		UPDATE flowlens.work_queue SET ready_at = 'infinity', attempts = 5 WHERE id = (SELECT min(id::text)::uuid FROM flowlens.work_queue WHERE NOT leased);
+		UPDATE flowlens.work_queue SET ready_at = 'infinity', attempts = 5 WHERE id = (SELECT min(id::text)::uuid FROM flowlens.work_queue WHERE leased_until IS NULL);
 		SELECT flowlens.receive_webhook('ping', NULL, '{"zen": "Keep it logically awesome."}');
 		SELECT flowlens.store_raw_repos(demo.search_answer(18), NULL, (demo.first_day() + 18 + time '00:10') AT TIME ZONE 'UTC');
 	});
