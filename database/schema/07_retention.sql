@@ -213,7 +213,7 @@ BEGIN
             RETURN old || ' AND status IS DISTINCT FROM ''running''';
         WHEN name = 'dim_repositories' THEN
             -- to plan the search for facts, over all their partitions, takes longer than to see that it is not needed
-            EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s AND NOT is_current)', target, old) INTO any_old;
+            EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s WHERE %s AND NOT is_current)', target, old) INTO any_old;
             RETURN CASE WHEN NOT any_old THEN 'false' ELSE format($c$%s AND NOT is_current
                 AND NOT EXISTS (SELECT FROM flowlens.fact_repo_snapshots f WHERE f.github_id = r.github_id AND f.repo_key = r.repo_key AND NOT (%2$s))
                 AND NOT EXISTS (SELECT FROM flowlens.fact_render_usage u WHERE u.github_id = r.github_id AND u.repo_key = r.repo_key AND NOT (%2$s))
