@@ -83,6 +83,17 @@ $node->safe_psql('analytics', q{SELECT flowlens.revoke_access('dashboard')}, @ow
 is((status($url))[0], 2, 'a role without access');
 is((status($url, '--loud'))[0], 2, 'an unknown option');
 
+# set_owner() before install(): a role without any other right installs and runs everything
+$node->safe_psql('postgres', 'CREATE ROLE heir LOGIN; CREATE DATABASE handed');
+$node->safe_psql('handed', q{CREATE EXTENSION flowlens_trender; SELECT flowlens.set_owner('heir')});
+my @heir = (extra_params => [ '-U', 'heir' ]);
+like($node->safe_psql('handed', 'SELECT flowlens.install()', @heir), qr/^installed /, 'an heir installs');
+$node->safe_psql('handed', "SELECT flowlens.store_raw_repos($answer)", @heir);
+$node->safe_psql('handed', 'CALL flowlens.run_pipeline()', @heir);
+$node->safe_psql('handed', 'CALL flowlens.apply_retention()', @heir);
+is($node->safe_psql('handed', q{SELECT flowlens.grant_access('dashboard', 'reader'); SELECT repo_full_name FROM flowlens.analytics_trending_repos_current}, @heir), "\na/b", 'and runs everything');
+is((status($node->connstr('handed') . ' user=dashboard'))[0], 0, 'and opens it to a reader');
+
 # tables without the extension: the same view
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', 'database/init.sql' ], 'init.sql');
 ($code, $out, $err) = status($node->connstr('plain'));
