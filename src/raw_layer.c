@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/xid8.h"
@@ -87,6 +88,14 @@ check_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 				 errmsg("\"%s\" must not be null", name)));
 }
 
+/* Returns the number of the transaction that stores; a standby has none to give, and would call that an internal error */
+static FullTransactionId
+storing_transaction(void)
+{
+	PreventCommandIfReadOnly("INSERT");
+	return GetTopFullTransactionId();
+}
+
 PG_FUNCTION_INFO_V1(flowlens_store_raw_repos);
 
 /* SQL: stores repository answers; returns how many rows */
@@ -106,7 +115,7 @@ flowlens_store_raw_repos(PG_FUNCTION_ARGS)
 	values[1] = PG_GETARG_DATUM(1);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
 	values[2] = TimestampTzGetDatum(observed_at);
-	values[3] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[3] = FullTransactionIdGetDatum(storing_transaction());
 
 	SPI_connect();
 	(void) is_distributed(flowlens_relation("raw_github_repos"));	/* for its check of the session */
@@ -132,7 +141,7 @@ store_metric(int64 github_id, text *metric_type, Jsonb *metric_data, TimestampTz
 	values[1] = PointerGetDatum(metric_type);
 	values[2] = JsonbPGetDatum(metric_data);
 	values[3] = TimestampTzGetDatum(observed_at);
-	values[4] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[4] = FullTransactionIdGetDatum(storing_transaction());
 
 	SPI_connect();
 	(void) is_distributed(flowlens_relation("raw_repo_metrics"));	/* for its check of the session */
