@@ -235,7 +235,7 @@ check_language(GithubRepo *repo)
 static void
 check_times(GithubRepo *repo, TimestampTz as_of)
 {
-	TimestampTz latest = as_of + USECS_PER_DAY;
+	TimestampTz latest = as_of < END_TIMESTAMP - USECS_PER_DAY ? as_of + USECS_PER_DAY : DT_NOEND;
 	bool		created;
 	bool		updated;
 

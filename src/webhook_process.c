@@ -267,9 +267,14 @@ try_apply(EventRows *rows)
 	return error;
 }
 
-/* Applies events together; when that fails, each alone */
+/*
+ * Applies events together; when that fails, each alone
+ *
+ * A single one is tried again too: the default partition refuses a row whose
+ * own partition was attached meanwhile, and only then.
+ */
 static void
-apply_events(WebhookEvent *events, uint64 count)
+apply_events(WebhookEvent *events, uint64 count, bool again)
 {
 	EventRows  *rows = read_events(events, count);
 	char	   *error = try_apply(rows);
@@ -278,14 +283,14 @@ apply_events(WebhookEvent *events, uint64 count)
 	event_rows_free(rows);
 	if (error == NULL)
 		return;
-	if (count == 1)
+	if (again)
 	{
 		if (events[0].error == NULL)
 			events[0].error = error;
 		return;
 	}
 	for (i = 0; i < count; i++)
-		apply_events(&events[i], 1);
+		apply_events(&events[i], 1, true);
 }
 
 /* Takes finished events off the queue */
@@ -389,7 +394,7 @@ flowlens_process_webhooks(PG_FUNCTION_ARGS)
 	events = describe_events(count);
 	if (count > 0)
 	{
-		apply_events(events, count);
+		apply_events(events, count, false);
 		remove_finished(events, count);
 		return_failed(events, count);
 	}

@@ -23,7 +23,7 @@ max_wal_size = '4GB'
 max_stack_depth = '2MB'
 session_preload_libraries = 'flowlens_trender'
 flowlens.webhook_require_signature = off
-log_min_messages = 'fatal'
+log_min_messages = 'log'
 });
 $node->start;
 

@@ -150,7 +150,7 @@ sub lost
 		UNION ALL
 		SELECT 'row of delivery ' || n FROM unnest('{$received}'::bigint[]) n WHERE NOT EXISTS (SELECT 1 FROM flowlens.pull_requests p WHERE p.title = 'title ' || n)
 		UNION ALL
-		SELECT 'delivery still waits: ' || q.id FROM flowlens.work_queue q WHERE q.queue = 'flowlens.raw_github_events'::regclass} if $when eq 'after the run';
+		SELECT 'delivery still waits: ' || to_jsonb(q)::text FROM flowlens.work_queue q WHERE q.queue = 'flowlens.raw_github_events'::regclass} if $when eq 'after the run';
 	return ($node->safe_psql('postgres', $sql), scalar(@received), scalar(keys %stars), scalar(@done));
 }
 
