@@ -66,6 +66,11 @@ SELECT tableoid::regclass, observed_on FROM flowlens.stg_repos_validated WHERE g
 UPDATE flowlens.staging_cursors SET system_identifier = 1;
 SELECT staged, rejected, unchanged > 10 AS read_again FROM flowlens.store_in_staging();
 SELECT * FROM flowlens.store_in_staging();
+-- once only, even when its transactions had numbers that this cluster has yet to reach
+UPDATE flowlens.staging_cursors SET system_identifier = 1;
+UPDATE flowlens.raw_github_repos SET arrival_xid = '999999999999';
+SELECT staged, rejected, unchanged > 10 AS read_again FROM flowlens.store_in_staging();
+SELECT * FROM flowlens.store_in_staging();
 
 -- quarantine: every broken rule, the whole answer
 SELECT github_id, api_response ->> 'stargazers_count' AS stars, attempts, jsonb_pretty(errors) FROM flowlens.stg_repos_rejected ORDER BY 1;

@@ -34,6 +34,30 @@ COMMENT ON FUNCTION flowlens.staging_cursor(text) IS
 -- locks the cursor: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.staging_cursor(text) FROM PUBLIC;
 
+CREATE FUNCTION flowlens.adopt_raw_rows(source text)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    horizon xid8 := pg_snapshot_xmax(pg_current_snapshot());
+    adopted bigint;
+BEGIN
+    PERFORM 1 FROM flowlens.staging_cursors c, pg_control_system() y
+    WHERE c.source = adopt_raw_rows.source AND c.system_identifier IS DISTINCT FROM y.system_identifier;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    -- a number that this cluster has yet to reach came from another one: it would count as unread for a long time, whatever
+    -- is read; 3 has been visible to everybody since the cluster began
+    EXECUTE format('UPDATE flowlens.%I SET arrival_xid = ''3'' WHERE arrival_xid >= $1', source) USING horizon;
+    GET DIAGNOSTICS adopted = ROW_COUNT;
+    RETURN adopted;
+END
+$$;
+COMMENT ON FUNCTION flowlens.adopt_raw_rows(text) IS
+'Before the first run in a cluster, renumbers raw rows whose transactions lie ahead of it (they were restored from another cluster); returns how many. Part of store_in_staging().';
+-- writes raw data: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.adopt_raw_rows(text) FROM PUBLIC;
+
 CREATE FUNCTION flowlens.mark_days(days date[])
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
@@ -370,6 +394,7 @@ DECLARE
     run record;
 BEGIN
     PERFORM flowlens.check_installed();
+    PERFORM flowlens.adopt_raw_rows('raw_github_repos'), flowlens.adopt_raw_rows('raw_repo_metrics');
     IF flowlens.is_distributed('flowlens.raw_github_repos') THEN
         SELECT s.staged, s.rejected, s.unchanged INTO staged, rejected, unchanged FROM flowlens.store_in_staging_sharded() s;
         RETURN;

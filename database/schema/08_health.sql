@@ -248,7 +248,7 @@ DECLARE
     future text;
 BEGIN
     FOR newest IN SELECT c.source, c.latest AS at FROM flowlens.staging_cursors c
-                  UNION ALL SELECT 'raw_github_events', flowlens.health_newest_event() LOOP
+                  UNION ALL SELECT 'raw_github_events', flowlens.health_newest_event() ORDER BY 1 LOOP
         RETURN QUERY SELECT 'source: ' || newest.source, coalesce(newest.at >= as_of - flowlens.health_setting('age_' || newest.source)::interval, true),
             flowlens.health_age(newest.at, as_of),
             format('Nothing newer came from GitHub: see the program that fetches it, or set health_age_%s in flowlens.settings.', newest.source);
