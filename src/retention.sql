@@ -240,6 +240,7 @@ DECLARE    -- types by their full names: the search_path is still the caller's
     task_failure pg_catalog.text;
     first_failure pg_catalog.text;
     first_state pg_catalog.text;
+    deadlocks pg_catalog.int4;
     noticed_at pg_catalog.timestamptz;
 BEGIN
     -- a procedure that commits cannot pin its search_path by itself: it is set anew in each transaction
@@ -277,6 +278,7 @@ BEGIN
 
         place := NULL;
         rolled_up := NULL;
+        deadlocks := 0;
         LOOP
             BEGIN
                 failure := NULL;
@@ -298,6 +300,10 @@ BEGIN
             END;
             COMMIT;
             PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
+            IF failure IS NOT NULL AND failure_state = '40P01' AND deadlocks < 3 THEN
+                deadlocks := deadlocks + 1;    -- the other one has what it wanted: the same step again
+                CONTINUE;
+            END IF;
             EXIT WHEN failure IS NOT NULL;
             counts := flowlens.add_counts(counts, step.counts);
             place := step.place;
