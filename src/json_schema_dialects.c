@@ -143,7 +143,7 @@ read_vocabularies(const JsonSchemaNode *vocabulary)
 }
 
 /* Raises that a $schema is not supported */
-static void
+pg_noreturn static void
 unknown_dialect(const char *uri)
 {
 	ereport(ERROR,

@@ -211,8 +211,8 @@ parse_class_range(Parser *parser, JsonSchemaSet *set)
 {
 	bool		first_is_class;
 	bool		last_is_class;
-	uint32_t	first;
-	uint32_t	last;
+	uint32_t	first = 0;
+	uint32_t	last = 0;
 
 	if (!parse_class_member(parser, set, &first_is_class, &first))
 		return false;
