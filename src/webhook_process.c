@@ -136,6 +136,39 @@ lock_rows(int32 batch)
 	return scan.rows;
 }
 
+/* Tells whether a delivery of the queue was not found by the statement that read it */
+static bool
+misses_delivery(uint64 count)
+{
+	uint64		i;
+	bool		isnull;
+
+	for (i = 0; i < count; i++)
+	{
+		(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull);
+		if (isnull)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Reads claimed deliveries into SPI_tuptable
+ *
+ * While rows move from the default partition into one of their own, a statement
+ * may know the new partition and not yet see what was moved there.  The next
+ * statement does.
+ */
+static uint64
+read_deliveries(Datum *values)
+{
+	uint64		count = spi_step_run(&read_step, values, NULL);
+
+	if (misses_delivery(count))
+		count = spi_step_run(&read_step, values, NULL);
+	return count;
+}
+
 /* Picks the claimed rows whose repositories are free, and reads their deliveries */
 static uint64
 claim_events(int32 batch)
@@ -167,7 +200,7 @@ claim_events(int32 batch)
 	values[0] = makeArrayResult(ids, CurrentMemoryContext);
 	values[1] = makeArrayResult(times, CurrentMemoryContext);
 	values[2] = makeArrayResult(attempts, CurrentMemoryContext);
-	return spi_step_run(&read_step, values, NULL);
+	return read_deliveries(values);
 }
 
 /* Describes the deliveries that claim_events() left in SPI_tuptable */
