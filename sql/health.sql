@@ -88,9 +88,9 @@ BEGIN;
 SELECT count(*) AS raw, (SELECT count(*) FROM flowlens.raw_github_events) AS events FROM flowlens.raw_github_repos;
 CREATE TEMP TABLE read_before AS SELECT relid, seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_xact_all_tables WHERE schemaname = 'flowlens';
 SELECT count(*) FROM flowlens.health_report('2024-03-20 13:00');
-SELECT s.relname, s.seq_tup_read + s.idx_tup_fetch - coalesce(b.rows, 0) > 1001 AS too_many
+SELECT s.relname, s.seq_tup_read + s.idx_tup_fetch - coalesce(b.rows, 0) AS too_many
 FROM pg_stat_xact_all_tables s LEFT JOIN read_before b USING (relid)
-WHERE s.schemaname = 'flowlens' AND s.relname !~ '_default$' AND s.seq_tup_read + s.idx_tup_fetch - coalesce(b.rows, 0) > 300 ORDER BY 1;
+WHERE s.schemaname = 'flowlens' AND s.relname !~ '_default$' AND s.seq_tup_read + s.idx_tup_fetch - coalesce(b.rows, 0) > 1001 ORDER BY 1;
 ROLLBACK;
 
 -- queues and dead letters
