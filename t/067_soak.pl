@@ -16,6 +16,7 @@ my $days = 40;
 my $repositories = 25;
 my $ticks_a_day = $ENV{FLOWLENS_LONG} ? 24 : 2;
 my $days_between_kills = $ENV{FLOWLENS_LONG} ? 3 : 9;
+my $ticks_between_crowds = $ENV{FLOWLENS_LONG} ? 2 : 5;
 my $ticks = $days * $ticks_a_day;
 my $tick_seconds = 86400 / $ticks_a_day;
 
@@ -23,6 +24,7 @@ my $node = PostgreSQL::Test::Cluster->new('soak');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', q{
 restart_after_crash = on
+deadlock_timeout = 100ms
 session_preload_libraries = 'flowlens_trender'
 flowlens.webhook_secrets = 'soak'
 });
@@ -100,7 +102,7 @@ sub finish_calls
 	return;
 }
 
-# Runs two of each at once; on odd ticks the retentions after the pipelines, on even ones all together
+# Runs two of each at once, the retentions after the pipelines or all together
 sub run_tick
 {
 	my ($at, $day, $together) = @_;
@@ -178,7 +180,7 @@ for my $tick (1 .. $ticks)
 			last if kill_one($what, $at, $day);
 		}
 	}
-	run_tick($at, $day, $tick % 2 == 0);
+	run_tick($at, $day, $tick % $ticks_between_crowds == 0);
 	run_tick($at, $day, 0) if $tick == $ticks;
 	$runs_at{$now} = as_owner("SELECT soak.travel('$at')") if $tick < $ticks;
 	if (!defined $seen_day || $seen_day != $day_number)
