@@ -176,7 +176,7 @@ for my $tick (1 .. $ticks)
 	{
 		# on a fast machine a run may be over before it is found
 		my $what = $kills % 2 ? 'retention' : 'pipeline';
-		for my $attempt (1 .. 8)
+		for my $attempt (1 .. 20)
 		{
 			last if kill_one($what, $at, $day, $attempt);
 		}
@@ -194,8 +194,7 @@ for my $tick (1 .. $ticks)
 	}
 }
 note "$ticks ticks, $kills kills";
-# how many, is a matter of luck on a fast machine
-cmp_ok($kills, '>=', 1, 'backends were killed');
+cmp_ok($kills, '>=', 4, 'backends were killed');
 is(join("\n", @failures), '', 'no other call failed');
 
 # rows, table by table: raw and staging keep seven days and the day of today, facts thirty
