@@ -65,11 +65,13 @@ FROM price_history ORDER BY item;
 -- large and small sources are handled in different ways: same result
 CREATE TABLE big (id int, v text);
 CREATE TABLE big_history (id int, v text, valid_from timestamptz, valid_to timestamptz, is_current boolean);
-INSERT INTO big SELECT i, 'v' || i FROM generate_series(1, 30000) i;
+INSERT INTO big SELECT i, 'v' || i FROM generate_series(1, 60000) i;
 SELECT * FROM flowlens.scd2_merge('big_history', 'big', '{id}', valid_at => '2024-01-01');
+-- without statistics the table of hashes is made too small at first
+SELECT * FROM flowlens.scd2_merge('big_history', 'big', '{id}', valid_at => '2024-01-02', close_missing => true);
 ANALYZE big_history;
 UPDATE big SET v = v || '!' WHERE id % 1000 = 0;
-DELETE FROM big WHERE id > 29000;
+DELETE FROM big WHERE id > 59000;
 BEGIN;
 SELECT * FROM flowlens.scd2_merge('big_history', 'big', '{id}', valid_at => '2024-01-02', close_missing => true);
 CREATE TEMP TABLE by_hash ON COMMIT DROP AS SELECT * FROM big_history;

@@ -77,6 +77,9 @@ extern int	no_such_variable
 	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL, (indexes) == TU_Summarizing)
 #endif
 
+/* Since 17 (upstream b7b0f3f27241) a sequential scan reads ahead by itself, and should not be anticipated */
+#define SCAN_READS_AHEAD (PG_VERSION_NUM >= 170000)
+
 /* Since 17 (upstream 509199587df7) getIdentitySequence() takes the relation instead of its OID */
 #if PG_VERSION_NUM < 170000
 #define identity_sequence(relation, column) getIdentitySequence(RelationGetRelid(relation), column, false)

@@ -2,17 +2,16 @@
  * scd2_detect.c
  *		Finding what changed with a hash table of the current versions.
  *
- * One pass over the target puts a 64-bit hash of the key and one of the values
- * of each current version into the table, 32 bytes a row.  One pass over the
- * source looks each row up.  Equal hashes are unchanged rows, nearly all of
- * them, and nothing more is done about those.  For the others the version is
- * fetched by its ctid and compared column by column.  The hashes start from a
- * random number, new for each merge, so that nobody can prepare values that
- * collide.
+ * One pass over the target puts a 64-bit hash of each current version into the
+ * table, with most of a hash of its key, 16 bytes.  One pass over the source
+ * looks each row up.  Equal hashes are unchanged rows, nearly all of them, and
+ * nothing more is done about those.  For the others the version is fetched by
+ * its ctid and compared column by column.  The hashes start from a random
+ * number, new for each merge, so that nobody can prepare values that collide.
  *
  * What this cannot decide alone is left to the join (scd2_join.c): a key that
- * comes twice, two keys with one hash, more versions than memory allows, noted
- * times of observation.  Nothing has been written by then.
+ * comes twice, more versions than memory allows, noted times of observation.
+ * Nothing has been written by then.
  */
 #include "postgres.h"
 
@@ -87,13 +86,20 @@ tidy_up(Scd2Detector *detector)
 	MemoryContextReset(detector->scratch);
 }
 
+/* Tells whether reading the target any further is of no use */
+static inline bool
+is_in_vain(Scd2Detector *detector)
+{
+	return detector->impossible || detector->table.full;
+}
+
 /* Reads the target into the table */
 static void
 read_target(Scd2Detector *detector)
 {
 	int			leaf;
 
-	for (leaf = 0; leaf < list_length(detector->merge->leaves) && !detector->impossible; leaf++)
+	for (leaf = 0; leaf < list_length(detector->merge->leaves) && !is_in_vain(detector); leaf++)
 	{
 		MemoryContext old_context;
 		Scd2Scan	scan;
@@ -101,7 +107,7 @@ read_target(Scd2Detector *detector)
 
 		scd2_begin_scan(&scan, detector->leaves[leaf], detector->snapshot, detector->layouts[leaf].last);
 		old_context = MemoryContextSwitchTo(detector->scratch);
-		while (!detector->impossible && scd2_next_row(&scan))
+		while (!is_in_vain(detector) && scd2_next_row(&scan))
 		{
 			if (++rows % SCRATCH_ROWS == 0)
 				tidy_up(detector);
@@ -148,12 +154,15 @@ scan_source(Scd2Detector *detector)
 	while (!detector->impossible && scd2_next_row(&scan))
 	{
 		Scd2Probe  *probe = &detector->probes[next % SCD2_LOOKAHEAD];
+		Scd2Slot   *home;
 
 		if (next % SCRATCH_ROWS == 0)
 			tidy_up(detector);
 		scd2_prepare_probe(detector, probe, &scan.row);
 		probe->tid = scan.tid;
-		scd2_prefetch_to_read(&detector->entries[scd2_home_of(detector, probe->key_hash)]);
+		home = scd2_home_of(&detector->table, probe->key_hash);
+		scd2_prefetch_to_read(home);
+		scd2_prefetch_to_write(&detector->table.seen[(home - detector->table.slots) / 64]);
 		if (++next - done == SCD2_LOOKAHEAD)
 			scd2_decide(detector, &detector->probes[done++ % SCD2_LOOKAHEAD]);
 	}
@@ -171,20 +180,21 @@ static void
 put_missing(Scd2Detector *detector)
 {
 	Scd2Merge  *merge = detector->merge;
-	uint64		i;
+	Scd2Slot   *slot;
+	ItemPointerData tid;
+	int			leaf;
 
 	memset(detector->nulls, true, (SCD2_DELTA_FIXED + merge->ncolumns) * sizeof(bool));
-	for (i = 0; i < detector->size; i++)
+	for (slot = detector->table.slots; slot < detector->table.end; slot++)
 	{
-		Scd2Entry	   *entry = &detector->entries[i];
-
-		if ((entry->leaf & SCD2_ENTRY_USED) == 0 || scd2_mark_seen(detector, entry))
+		if (slot->mark == 0 || scd2_mark_seen(&detector->table, slot))
 			continue;
+		scd2_find_place(detector, slot, &leaf, &tid);
 		CHECK_FOR_INTERRUPTS();
 		detector->values[SCD2_DELTA_ACTION - 1] = CharGetDatum(SCD2_MISSING);
 		detector->values[SCD2_DELTA_RELATION - 1] =
-			ObjectIdGetDatum(RelationGetRelid(detector->leaves[entry->leaf & SCD2_MAX_LEAVES]));
-		detector->values[SCD2_DELTA_TID - 1] = PointerGetDatum(&entry->tid);
+			ObjectIdGetDatum(RelationGetRelid(detector->leaves[leaf]));
+		detector->values[SCD2_DELTA_TID - 1] = PointerGetDatum(&tid);
 		detector->values[SCD2_DELTA_AT - 1] = TimestampTzGetDatum(merge->request->valid_at);
 		detector->values[SCD2_DELTA_DELETED - 1] = BoolGetDatum(true);
 		detector->nulls[SCD2_DELTA_ACTION - 1] = detector->nulls[SCD2_DELTA_RELATION - 1] = false;
@@ -264,8 +274,7 @@ is_applicable(Scd2Merge *merge)
 {
 	int			i;
 
-	if (scd2_detector == DETECTOR_JOIN || !merge->scannable || OidIsValid(merge->request->observations) ||
-		list_length(merge->leaves) > SCD2_MAX_LEAVES)
+	if (scd2_detector == DETECTOR_JOIN || !merge->scannable || OidIsValid(merge->request->observations))
 		return false;
 	for (i = 0; i < merge->nkeys; i++)
 	{
@@ -275,11 +284,12 @@ is_applicable(Scd2Merge *merge)
 	return true;
 }
 
-/* Opens the leaves and decides by size; allocates the table */
-static void
+/* Opens the leaves and decides by size; returns how many versions to make room for */
+static uint64
 prepare_table(Scd2Detector *detector)
 {
 	Scd2Merge  *merge = detector->merge;
+	uint64		capacity;
 	double		rows;
 	int			i;
 
@@ -290,20 +300,40 @@ prepare_table(Scd2Detector *detector)
 		scd2_lay_out_leaf(detector, detector->leaves[i], &detector->layouts[i]);
 	}
 	rows = estimate_target(detector);
-	detector->max_used = (uint64) maintenance_work_mem * 1024 / sizeof(Scd2Entry) * 3 / 4;
-	if (scd2_detector == DETECTOR_AUTO && (merge->source_estimate * SMALL_SOURCE < rows || rows > 4.0 * detector->max_used))
-		detector->impossible = true;
-	else
-		scd2_allocate_entries(detector, Min((uint64) rows + 1024, detector->max_used));
+	detector->memory = (uint64) maintenance_work_mem * 1024;
+	capacity = scd2_table_capacity(detector);
+	detector->impossible = !scd2_number_places(detector) ||
+		(scd2_detector == DETECTOR_AUTO && (merge->source_estimate * SMALL_SOURCE < rows || rows > 4.0 * capacity));
+	return Min((uint64) rows + 1024, capacity);
+}
+
+/* Reads the target, again with a larger table if it had more rows than estimated */
+static void
+fill_table(Scd2Detector *detector, uint64 capacity)
+{
+	uint64		most = scd2_table_capacity(detector);
+
+	for (;;)
+	{
+		scd2_create_table(detector, capacity);
+		read_target(detector);
+		if (!detector->table.full)
+			return;
+		detector->impossible |= capacity == most;
+		if (detector->impossible)
+			return;
+		scd2_free_table(detector);
+		capacity = Min(capacity * 3, most);
+	}
 }
 
 /* Runs both passes */
 static void
-detect(Scd2Detector *detector, bool scannable)
+detect(Scd2Detector *detector, bool scannable, uint64 capacity)
 {
 	Scd2Merge  *merge = detector->merge;
 
-	read_target(detector);
+	fill_table(detector, capacity);
 	if (detector->impossible)
 		return;
 	/* what a late, complete extract lacks may be in the middle of a history */
@@ -328,6 +358,7 @@ scd2_detect_by_hash(Scd2Merge *merge)
 	MemoryContext old_context;
 	Scd2Detector   *detector;
 	bool		scannable;
+	uint64		capacity;
 	int			i;
 
 	if (!is_applicable(merge))
@@ -343,6 +374,7 @@ scd2_detect_by_hash(Scd2Merge *merge)
 	detector->latest_from = detector->latest_to = DT_NOBEGIN;
 	detector->leaves = palloc0(list_length(merge->leaves) * sizeof(Relation));
 	detector->layouts = palloc0(list_length(merge->leaves) * sizeof(Scd2Layout));
+	detector->first_place = palloc(list_length(merge->leaves) * sizeof(uint64));
 	detector->version.values = palloc(merge->ncolumns * sizeof(Datum));
 	detector->version.nulls = palloc(merge->ncolumns * sizeof(bool));
 	detector->slots = palloc0(list_length(merge->leaves) * sizeof(TupleTableSlot *));
@@ -354,20 +386,18 @@ scd2_detect_by_hash(Scd2Merge *merge)
 
 	CommandCounterIncrement();
 	detector->snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	prepare_table(detector);
+	capacity = prepare_table(detector);
 	if (!detector->impossible)
-		detect(detector, scannable);
+		detect(detector, scannable, capacity);
 	for (i = 0; i < list_length(merge->leaves); i++)
 	{
 		ExecDropSingleTupleTableSlot(detector->slots[i]);
 		table_close(detector->leaves[i], NoLock);
 	}
 	UnregisterSnapshot(detector->snapshot);
-	if (detector->memory != NULL)
-	{
-		pfree(detector->memory);
-		pfree(detector->seen);
-	}
+	scd2_free_table(detector);
+	if (detector->new_keys.hashes != NULL)
+		pfree(detector->new_keys.hashes);
 	MemoryContextSwitchTo(old_context);
 	return !detector->impossible;
 }

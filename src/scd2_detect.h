@@ -12,6 +12,7 @@
 #define FLOWLENS_SCD2_DETECT_H
 
 #include "access/tableam.h"
+#include "storage/buf.h"
 #include "utils/snapshot.h"
 
 #include "scd2_internal.h"
@@ -19,18 +20,61 @@
 /* Rows in flight between computing a hash and using it, so that memory has time to answer */
 #define SCD2_LOOKAHEAD			16
 
-#define SCD2_MAX_LEAVES			0x7fff	/* what fits beside the flag */
-#define SCD2_ENTRY_USED			0x8000
+/* A memory cache answers in units of this size */
+#define SCD2_CACHE_LINE			64
 
-/* A current version, or a new key of the source */
-typedef struct Scd2Entry
+/* Fewer in builds that test what happens when the marks of two keys meet */
+#ifndef SCD2_TAG_BITS
+#define SCD2_TAG_BITS			64
+#endif
+
+/*
+ * A current version in the table: the sum of the hashes of its key and its
+ * values, and a mark.  From above the mark is as many low bits of the key's
+ * hash as there is room for, a bit that says that the version begins after
+ * this merge's time, and the number of the row's place; an empty slot has 0.
+ */
+typedef struct Scd2Slot
+{
+	uint64		row_hash;
+	uint64		mark;
+} Scd2Slot;
+
+#define SCD2_LINE_SLOTS			(SCD2_CACHE_LINE / sizeof(Scd2Slot))
+
+/* A version on its way into the table */
+typedef struct Scd2Arrival
 {
 	uint64		key_hash;
-	uint64		value_hash;
+	uint64		row_hash;
+	uint64		place;
 	TimestampTz valid_from;
-	ItemPointerData tid;		/* invalid for a new key */
-	uint16		leaf;			/* number of the leaf relation, and the flag */
-} Scd2Entry;
+} Scd2Arrival;
+
+/* The table of current versions, see scd2_detect_table.c */
+typedef struct Scd2Table
+{
+	void	   *memory;
+	Scd2Slot   *slots;			/* in it, aligned */
+	Scd2Slot   *end;
+	uint64	   *seen;			/* behind them, a bit per slot: the source has the key */
+	TimestampTz *valid_from;	/* per slot; NULL: one bit of the mark will do */
+	uint64		lines;			/* groups of slots, where searches begin */
+	uint64		used;
+	uint64		max_used;		/* that the slots allow */
+	bool		full;			/* and there were more */
+	int			place_bits;		/* of a mark */
+	Scd2Arrival pending[SCD2_LOOKAHEAD];
+	uint64		npending;
+} Scd2Table;
+
+/* Hashes of keys that only the source has */
+typedef struct Scd2KeySet
+{
+	uint64	   *hashes;			/* 0: empty */
+	uint64		size;			/* a power of two, or 0 */
+	uint64		used;
+} Scd2KeySet;
 
 /* Where the columns are in a row */
 typedef struct Scd2Layout
@@ -67,6 +111,9 @@ typedef struct Scd2Scan
 	TupleDesc	desc;
 	int			natts;			/* how many attributes of a row are wanted */
 	Scd2Attribute *attributes;
+	BlockNumber page;			/* in work */
+	Buffer		next_page;		/* the one after it, pinned, or InvalidBuffer */
+	int			asked;			/* how many bytes of it have been asked for */
 	ItemPointerData tid;		/* of the current row */
 	Scd2Row		row;
 } Scd2Scan;
@@ -83,6 +130,9 @@ typedef struct Scd2Secret
 /* A current version, its data columns in the order of the merge */
 typedef struct Scd2Version
 {
+	int			leaf;
+	ItemPointerData tid;
+	TimestampTz valid_from;
 	Datum	   *values;
 	bool	   *nulls;
 	Datum		hash;
@@ -93,7 +143,7 @@ typedef struct Scd2Version
 typedef struct Scd2Probe
 {
 	uint64		key_hash;
-	uint64		value_hash;
+	uint64		row_hash;
 	TimestampTz at;
 	ItemPointerData tid;		/* of a row of a table, for fetching it again */
 	bool		deleted;
@@ -111,24 +161,19 @@ typedef struct Scd2Detector
 	bool		keeps;			/* NULL in some column means "not observed" */
 	bool		impossible;		/* left to the join */
 
-	/* hash table with linear probing */
-	void	   *memory;
-	Scd2Entry  *entries;		/* in it, aligned */
-	uint64	   *seen;			/* a bit per entry: the source has the key */
-	uint64		size;
-	uint64		used;
-	uint64		max_used;		/* that memory allows */
+	Scd2Table	table;
+	Scd2KeySet	new_keys;
+	uint64		memory;			/* bytes that both may take */
 
 	/* target; arrays are per leaf relation, whose columns may stand in another order */
 	Relation   *leaves;
 	Scd2Layout	   *layouts;
+	uint64	   *first_place;	/* number before that of the first row */
 	TupleTableSlot **slots;		/* for fetching by ctid */
 	Scd2Version		version;		/* the one fetched last */
 	Snapshot	snapshot;
 	TimestampTz latest_from;	/* of a current version */
 	TimestampTz latest_to;		/* of a closed version */
-	Scd2Entry		pending[SCD2_LOOKAHEAD];
-	uint64		npending;
 
 	/* source */
 	Scd2Layout		source;
@@ -140,48 +185,64 @@ typedef struct Scd2Detector
 	bool	   *nulls;
 } Scd2Detector;
 
-/* Returns the place where the search for a hash begins */
-static inline uint64
-scd2_home_of(Scd2Detector *detector, uint64 hash)
+/* Returns the slot where the search for a key begins: the first of a cache line */
+static inline Scd2Slot *
+scd2_home_of(Scd2Table *table, uint64 key_hash)
 {
-	return scd2_scale_hash(hash, detector->size);
+	return table->slots + scd2_scale_hash(key_hash, table->lines) * SCD2_LINE_SLOTS;
 }
 
-/* Finds the entry with a hash, or the empty one where it belongs */
-static inline Scd2Entry *
-scd2_find_entry(Scd2Detector *detector, uint64 key_hash)
+/* Returns the slot where the search goes on */
+static inline Scd2Slot *
+scd2_next_slot(Scd2Table *table, Scd2Slot *slot)
 {
-	uint64		i = scd2_home_of(detector, key_hash);
+	return ++slot == table->end ? table->slots : slot;
+}
 
-	while ((detector->entries[i].leaf & SCD2_ENTRY_USED) != 0 && detector->entries[i].key_hash != key_hash)
-	{
-		if (++i == detector->size)
-			i = 0;
-	}
-	return &detector->entries[i];
+/* Tells whether a slot that is used may be the one of a key: no other has its mark, as a rule */
+static inline bool
+scd2_has_tag(Scd2Table *table, Scd2Slot *slot, uint64 key_hash)
+{
+	int			shift = table->place_bits + 1;
+
+	return (slot->mark ^ key_hash << shift) >> shift == 0;
+}
+
+/* Tells whether a version begins after a time of the source */
+static inline bool
+scd2_begins_after(Scd2Table *table, Scd2Slot *slot, TimestampTz at)
+{
+	if (table->valid_from != NULL)
+		return table->valid_from[slot - table->slots] > at;
+	return (slot->mark >> table->place_bits & 1) != 0;
 }
 
 /*
- * Notes that the source has the key of an entry; returns whether that was
- * known.  The bits are apart from the entries, which stay as they are while
+ * Notes that the source has the key of a slot; returns whether that was
+ * known.  The bits are apart from the slots, which stay as they are while
  * the source is read: memory that is only read costs half.
  */
 static inline bool
-scd2_mark_seen(Scd2Detector *detector, Scd2Entry *entry)
+scd2_mark_seen(Scd2Table *table, Scd2Slot *slot)
 {
-	uint64		place = entry - detector->entries;
-	uint64		bit = UINT64CONST(1) << (place % 64);
-	bool		seen = (detector->seen[place / 64] & bit) != 0;
+	uint64		number = slot - table->slots;
+	uint64		bit = UINT64CONST(1) << (number % 64);
+	bool		seen = (table->seen[number / 64] & bit) != 0;
 
-	detector->seen[place / 64] |= bit;
+	table->seen[number / 64] |= bit;
 	return seen;
 }
 
 /* scd2_detect_table.c */
-extern void scd2_allocate_entries(Scd2Detector *detector, uint64 capacity);
-extern Scd2Entry *scd2_add_entry(Scd2Detector *detector, Scd2Entry *entry);
-extern void scd2_add_pending(Scd2Detector *detector, Scd2Entry *entry);
+extern bool scd2_number_places(Scd2Detector *detector);
+extern uint64 scd2_number_of_place(Scd2Detector *detector, int leaf, ItemPointer tid);
+extern void scd2_find_place(Scd2Detector *detector, Scd2Slot *slot, int *leaf, ItemPointer tid);
+extern uint64 scd2_table_capacity(Scd2Detector *detector);
+extern void scd2_create_table(Scd2Detector *detector, uint64 capacity);
+extern void scd2_free_table(Scd2Detector *detector);
+extern void scd2_add_pending(Scd2Detector *detector, Scd2Arrival *arrival);
 extern void scd2_flush_pending(Scd2Detector *detector);
+extern bool scd2_add_new_key(Scd2Detector *detector, uint64 key_hash);
 
 /* scd2_detect_scan.c */
 extern void scd2_begin_scan(Scd2Scan *scan, Relation relation, Snapshot snapshot, int natts);
@@ -193,6 +254,7 @@ extern void scd2_choose_secret(Scd2Secret *secret);
 extern void scd2_choose_hashed_columns(Scd2Detector *detector);
 extern void scd2_lay_out_leaf(Scd2Detector *detector, Relation leaf, Scd2Layout *layout);
 extern void scd2_lay_out_source(Scd2Detector *detector, bool scannable);
+extern uint64 scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row);
 extern void scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int leaf);
 extern void scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, Scd2Row *row);
 

@@ -11,18 +11,20 @@
 #include "compat.h"
 #include "scd2_detect.h"
 
-/* Fetches the version that an entry stands for */
+/* Fetches the version that a slot stands for */
 static Scd2Version *
-fetch_version(Scd2Detector *detector, Scd2Entry *entry)
+fetch_version(Scd2Detector *detector, Scd2Slot *entry)
 {
 	Scd2Merge  *merge = detector->merge;
-	int			leaf = entry->leaf & SCD2_MAX_LEAVES;
-	Scd2Layout	   *layout = &detector->layouts[leaf];
-	TupleTableSlot *slot = detector->slots[leaf];
-	Scd2Version    *version = &detector->version;
+	Scd2Version *version = &detector->version;
+	Scd2Layout *layout;
+	TupleTableSlot *slot;
 	int			i;
 
-	if (!table_tuple_fetch_row_version(detector->leaves[leaf], &entry->tid, detector->snapshot, slot))
+	scd2_find_place(detector, entry, &version->leaf, &version->tid);
+	layout = &detector->layouts[version->leaf];
+	slot = detector->slots[version->leaf];
+	if (!table_tuple_fetch_row_version(detector->leaves[version->leaf], &version->tid, detector->snapshot, slot))
 		elog(ERROR, "could not fetch a version of %s", merge->target);
 	slot_getallattrs(slot);
 	for (i = 0; i < merge->ncolumns; i++)
@@ -30,6 +32,8 @@ fetch_version(Scd2Detector *detector, Scd2Entry *entry)
 		version->values[i] = slot->tts_values[layout->data[i] - 1];
 		version->nulls[i] = slot->tts_isnull[layout->data[i] - 1];
 	}
+	version->valid_from = slot->tts_isnull[layout->from - 1] ? DT_NOBEGIN :
+		DatumGetTimestampTz(slot->tts_values[layout->from - 1]);
 	if (layout->hash != 0)
 	{
 		version->hash = slot->tts_values[layout->hash - 1];
@@ -77,7 +81,7 @@ set_hash_in_place(Scd2Detector *detector, Scd2Version *version)
 
 /* Puts an observation into the delta, completed from the current version if there is one */
 static void
-put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Entry *entry, Scd2Version *version)
+put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Version *version)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->source;
@@ -87,12 +91,12 @@ put_observation(Scd2Detector *detector, Scd2Probe *probe, char action, Scd2Entry
 
 	memset(nulls, 0, (SCD2_DELTA_FIXED + merge->ncolumns) * sizeof(bool));
 	values[SCD2_DELTA_ACTION - 1] = CharGetDatum(action);
-	nulls[SCD2_DELTA_RELATION - 1] = nulls[SCD2_DELTA_TID - 1] = nulls[SCD2_DELTA_FROM - 1] = entry == NULL;
-	if (entry != NULL)
+	nulls[SCD2_DELTA_RELATION - 1] = nulls[SCD2_DELTA_TID - 1] = nulls[SCD2_DELTA_FROM - 1] = version == NULL;
+	if (version != NULL)
 	{
-		values[SCD2_DELTA_RELATION - 1] = ObjectIdGetDatum(RelationGetRelid(detector->leaves[entry->leaf & SCD2_MAX_LEAVES]));
-		values[SCD2_DELTA_TID - 1] = PointerGetDatum(&entry->tid);
-		values[SCD2_DELTA_FROM - 1] = TimestampTzGetDatum(entry->valid_from);
+		values[SCD2_DELTA_RELATION - 1] = ObjectIdGetDatum(RelationGetRelid(detector->leaves[version->leaf]));
+		values[SCD2_DELTA_TID - 1] = PointerGetDatum(&version->tid);
+		values[SCD2_DELTA_FROM - 1] = TimestampTzGetDatum(version->valid_from);
 	}
 	values[SCD2_DELTA_AT - 1] = TimestampTzGetDatum(probe->at);
 	values[SCD2_DELTA_DELETED - 1] = BoolGetDatum(probe->deleted);
@@ -166,67 +170,72 @@ has_wrong_hash(Scd2Detector *detector, Scd2Version *version)
 static void
 decide_new(Scd2Detector *detector, Scd2Probe *probe)
 {
-	Scd2Entry	entry = {.key_hash = probe->key_hash, .leaf = SCD2_ENTRY_USED};
-	Scd2Entry  *place;
-
-	ItemPointerSetInvalid(&entry.tid);
-	place = scd2_add_entry(detector, &entry);
-	if (place == NULL)
-		return;
-	scd2_mark_seen(detector, place);
-	fetch_source_row(detector, probe);
-	if (probe->at <= detector->latest_to)
-		put_observation(detector, probe, SCD2_HISTORY, NULL, NULL);
-	else if (!probe->deleted)
-		put_observation(detector, probe, SCD2_INSERT, NULL, NULL);
-}
-
-/* Decides about an observation that does not agree, or may not, with the current version */
-static void
-decide_existing(Scd2Detector *detector, Scd2Probe *probe, Scd2Entry *entry)
-{
-	Scd2Version    *version;
-	bool		changed;
-
-	fetch_source_row(detector, probe);
-	if (probe->at < entry->valid_from)
+	if (!scd2_add_new_key(detector, probe->key_hash))
 	{
-		put_observation(detector, probe, SCD2_HISTORY, entry, NULL);
+		detector->impossible = true;
 		return;
 	}
-	version = fetch_version(detector, entry);
-	if (is_changed(detector, version, SCD2_KEY))
+	fetch_source_row(detector, probe);
+	if (probe->at <= detector->latest_to)
+		put_observation(detector, probe, SCD2_HISTORY, NULL);
+	else if (!probe->deleted)
+		put_observation(detector, probe, SCD2_INSERT, NULL);
+}
+
+/* Decides about an observation that does not agree, or may not, with the current version of its key */
+static void
+decide_existing(Scd2Detector *detector, Scd2Probe *probe, Scd2Version *version)
+{
+	bool		changed;
+
+	if (probe->at < version->valid_from)
 	{
-		detector->impossible = true;	/* two keys, one hash */
+		put_observation(detector, probe, SCD2_HISTORY, version);
 		return;
 	}
 	changed = is_changed(detector, version, SCD2_TRACKED);
-	if (probe->at == entry->valid_from && (probe->deleted || changed))
-		put_observation(detector, probe, SCD2_HISTORY, entry, version);
+	if (probe->at == version->valid_from && (probe->deleted || changed))
+		put_observation(detector, probe, SCD2_HISTORY, version);
 	else if (probe->deleted)
-		put_observation(detector, probe, SCD2_CLOSE, entry, version);
+		put_observation(detector, probe, SCD2_CLOSE, version);
 	else if (changed)
-		put_observation(detector, probe, SCD2_VERSION, entry, version);
+		put_observation(detector, probe, SCD2_VERSION, version);
 	else if (is_changed(detector, version, SCD2_UNTRACKED) || has_wrong_hash(detector, version))
-		put_observation(detector, probe, SCD2_IN_PLACE, entry, version);
+		put_observation(detector, probe, SCD2_IN_PLACE, version);
+}
+
+/* Tells whether an observation with the row hash of a version is settled by that */
+static inline bool
+is_unchanged(Scd2Detector *detector, Scd2Probe *probe, Scd2Slot *slot)
+{
+	return slot->row_hash == probe->row_hash && probe->certain && !probe->deleted &&
+		!scd2_begins_after(&detector->table, slot, probe->at);
 }
 
 /* Looks an observation up */
 void
 scd2_decide(Scd2Detector *detector, Scd2Probe *probe)
 {
-	Scd2Entry	   *entry = scd2_find_entry(detector, probe->key_hash);
+	Scd2Table  *table = &detector->table;
+	Scd2Slot   *slot = scd2_home_of(table, probe->key_hash);
+	Scd2Version *version = NULL;
 
-	if ((entry->leaf & SCD2_ENTRY_USED) == 0)
+	for (; slot->mark != 0; slot = scd2_next_slot(table, slot))
 	{
+		if (!scd2_has_tag(table, slot, probe->key_hash))
+			continue;
+		if (is_unchanged(detector, probe, slot))
+			break;
+		fetch_source_row(detector, probe);
+		version = fetch_version(detector, slot);
+		if (!is_changed(detector, version, SCD2_KEY))
+			break;
+		version = NULL;			/* of another key whose mark is the same */
+	}
+	if (slot->mark == 0)
 		decide_new(detector, probe);
-		return;
-	}
-	if (scd2_mark_seen(detector, entry))
-	{
+	else if (scd2_mark_seen(table, slot))
 		detector->impossible = true;	/* a key that comes twice */
-		return;
-	}
-	if (entry->value_hash != probe->value_hash || !probe->certain || probe->deleted || probe->at < entry->valid_from)
-		decide_existing(detector, probe, entry);
+	else if (version != NULL)
+		decide_existing(detector, probe, version);
 }

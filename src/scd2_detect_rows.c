@@ -199,8 +199,8 @@ hash_value(const Scd2Secret *secret, Datum value, int16 typlen, bool typbyval, u
 }
 
 /* Hashes the key of a row so that equal keys have equal hashes */
-static uint64
-hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
+uint64
+scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Secret *secret = &detector->secret;
@@ -273,7 +273,7 @@ scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int lea
 	Scd2Layout	   *layout = &detector->layouts[leaf];
 	Datum	   *values = row->values;
 	bool	   *nulls = row->nulls;
-	Scd2Entry	entry;
+	Scd2Arrival	arrival;
 	int			i;
 
 	if (nulls[layout->current - 1] || !DatumGetBool(values[layout->current - 1]))
@@ -287,18 +287,17 @@ scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int lea
 		if (nulls[layout->data[i] - 1])
 			return;				/* no observation can meet it */
 	}
-	entry.key_hash = hash_key(detector, layout, row);
-	entry.value_hash = hash_values(detector, layout, row);
+	arrival.key_hash = scd2_hash_key(detector, layout, row);
+	arrival.row_hash = arrival.key_hash + hash_values(detector, layout, row);
 	if (detector->by_row_hash)
 	{
 		/* without a stored hash nothing matches, and the values are compared */
-		entry.value_hash += nulls[layout->hash - 1] ? detector->secret.word : (uint64) DatumGetInt64(values[layout->hash - 1]);
+		arrival.row_hash += nulls[layout->hash - 1] ? detector->secret.word : (uint64) DatumGetInt64(values[layout->hash - 1]);
 	}
-	entry.valid_from = nulls[layout->from - 1] ? DT_NOBEGIN : DatumGetTimestampTz(values[layout->from - 1]);
-	entry.tid = *tid;
-	entry.leaf = leaf | SCD2_ENTRY_USED;
-	detector->latest_from = Max(detector->latest_from, entry.valid_from);
-	scd2_add_pending(detector, &entry);
+	arrival.valid_from = nulls[layout->from - 1] ? DT_NOBEGIN : DatumGetTimestampTz(values[layout->from - 1]);
+	arrival.place = scd2_number_of_place(detector, leaf, tid);
+	detector->latest_from = Max(detector->latest_from, arrival.valid_from);
+	scd2_add_pending(detector, &arrival);
 }
 
 /* Checks and hashes a row of the source */
@@ -328,9 +327,9 @@ scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, Scd2Row *row)
 		if (merge->columns[i].keep_on_null && !row->nulls[layout->data[i] - 1])
 			probe->certain = false;
 	}
-	probe->key_hash = hash_key(detector, layout, row);
-	probe->value_hash = hash_values(detector, layout, row);
+	probe->key_hash = scd2_hash_key(detector, layout, row);
+	probe->row_hash = probe->key_hash + hash_values(detector, layout, row);
 	if (detector->by_row_hash)
-		probe->value_hash += source_row_hash(detector, row);
+		probe->row_hash += source_row_hash(detector, row);
 	merge->source_rows++;
 }

@@ -2,10 +2,10 @@
  * scd2_detect_scan.c
  *		Reading a heap table and taking its rows apart.
  *
- * Most of the time of a scan goes by waiting for memory: each row is somewhere
- * else.  The scan knows which rows of the page it will return, so it asks for
- * the next ones while it works on the current one.  Rows are not put into
- * slots, and only as many attributes are looked at as are wanted.
+ * Most of the time of a scan would go by waiting for memory.  So while it works
+ * on the rows of a page, it asks for the next page, a few bytes with each row.
+ * Rows are not put into slots, and only as many attributes are looked at as
+ * are wanted.
  */
 #include "postgres.h"
 
@@ -19,12 +19,9 @@
 #include "compat.h"
 #include "scd2_detect.h"
 
-/* Rows of a page to ask for before they are needed */
+/* Where the next page is not known, rows of the same page to ask for, and how much of each */
 #define ROWS_AHEAD			6
-
-/* A memory cache answers in units of this size; of a wide row the beginning will do */
-#define CACHE_LINE			64
-#define PREFETCH_BYTES		256
+#define ROW_BYTES			256
 
 /* Describes an attribute for the walk */
 static void
@@ -61,37 +58,82 @@ scd2_begin_scan(Scd2Scan *scan, Relation relation, Snapshot snapshot, int natts)
 		describe_attribute(&scan->attributes[i], TupleDescAttr(scan->desc, i));
 	scan->row.values = palloc0(natts * sizeof(Datum));
 	scan->row.nulls = palloc0(natts * sizeof(bool));
+	scan->page = InvalidBlockNumber;
+	scan->next_page = InvalidBuffer;
 	scan->scan = table_beginscan(relation, snapshot, 0, NULL);
+}
+
+/* Lets go of the page ahead */
+static void
+release_next_page(Scd2Scan *scan)
+{
+	if (BufferIsValid(scan->next_page))
+		ReleaseBuffer(scan->next_page);
+	scan->next_page = InvalidBuffer;
+}
+
+/* Notes that the scan has come to another page, and pins the one after it */
+static void
+turn_page(Scd2Scan *scan, HeapScanDesc heap)
+{
+	BlockNumber next = heap->rs_cblock + 1;
+
+	release_next_page(scan);
+	scan->page = heap->rs_cblock;
+	if (next >= heap->rs_nblocks)
+		next = 0;				/* the scan may have begun in the middle, beside another one */
+	if (next == heap->rs_startblock || (SCAN_READS_AHEAD && heap->rs_strategy != NULL))
+		return;
+	scan->next_page = ReadBufferExtended(heap->rs_base.rs_rd, MAIN_FORKNUM, next, RBM_NORMAL, heap->rs_strategy);
+	scan->asked = 0;
+}
+
+/* Asks for as much of the next page as has been done of this one */
+static inline void
+prefetch_next_page(Scd2Scan *scan, int index, int count)
+{
+	const char *page = BufferGetPage(scan->next_page);
+	int			wanted = BLCKSZ * (index + 1) / count;
+
+	for (; scan->asked < wanted; scan->asked += SCD2_CACHE_LINE)
+		scd2_prefetch_to_read(page + scan->asked);
 }
 
 /* Asks for the memory of a row of the page in work */
 static inline void
-prefetch_row(HeapScanDesc scan, int index)
+prefetch_row(HeapScanDesc heap, int index)
 {
-	Page		page = BufferGetPage(scan->rs_cbuf);
-	ItemId		id = PageGetItemId(page, scan->rs_vistuples[index]);
+	Page		page = BufferGetPage(heap->rs_cbuf);
+	ItemId		id = PageGetItemId(page, heap->rs_vistuples[index]);
 	const char *row = (const char *) PageGetItem(page, id);
-	int			bytes = Min(ItemIdGetLength(id), PREFETCH_BYTES);
+	int			bytes = Min(ItemIdGetLength(id), ROW_BYTES);
 	int			i;
 
-	for (i = 0; i < bytes; i += CACHE_LINE)
+	for (i = 0; i < bytes; i += SCD2_CACHE_LINE)
 		scd2_prefetch_to_read(row + i);
 	scd2_prefetch_to_read(row + bytes - 1);
 }
 
-/* Asks for the rows that come after the current one */
+/* Asks for what comes after the current row */
 static inline void
-prefetch_rows(HeapScanDesc scan)
+prefetch(Scd2Scan *scan, HeapScanDesc heap)
 {
-	int			index = (int) scan->rs_cindex;
-	int			count = (int) scan->rs_ntuples;
+	int			index = (int) heap->rs_cindex;
+	int			count = (int) heap->rs_ntuples;
 	int			i;
 
 	/* row by row visibility checks: rows to come are not known */
-	if ((scan->rs_base.rs_flags & SO_ALLOW_PAGEMODE) == 0)
+	if ((heap->rs_base.rs_flags & SO_ALLOW_PAGEMODE) == 0)
 		return;
+	if (scan->page != heap->rs_cblock)
+		turn_page(scan, heap);
+	if (BufferIsValid(scan->next_page))
+	{
+		prefetch_next_page(scan, index, count);
+		return;
+	}
 	for (i = index == 0 ? 1 : ROWS_AHEAD; i <= ROWS_AHEAD && index + i < count; i++)
-		prefetch_row(scan, index + i);
+		prefetch_row(heap, index + i);
 }
 
 /* Fills in attributes that were added to the table after the row was written */
@@ -141,7 +183,7 @@ scd2_next_row(Scd2Scan *scan)
 
 	if (tuple == NULL)
 		return false;
-	prefetch_rows((HeapScanDesc) scan->scan);
+	prefetch(scan, (HeapScanDesc) scan->scan);
 	scan->tid = tuple->t_self;
 	take_apart(scan, tuple->t_data);
 	return true;
@@ -151,6 +193,7 @@ scd2_next_row(Scd2Scan *scan)
 void
 scd2_end_scan(Scd2Scan *scan)
 {
+	release_next_page(scan);
 	table_endscan(scan->scan);
 	pfree(scan->attributes);
 	pfree(scan->row.values);
