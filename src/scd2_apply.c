@@ -64,9 +64,13 @@ execute_by_tid(const char *sql, int expected)
 	return written;
 }
 
-/* Runs an UPDATE of current versions joined with the delta x */
+/*
+ * Runs an UPDATE of current versions joined with the delta x, of which it
+ * reads some columns.  No others: the executor keeps a copy of each row of x
+ * and would fetch wide values for it.
+ */
 static uint64
-update_current(Scd2Merge *merge, const char *assignments, const char *actions)
+update_current(Scd2Merge *merge, const char *assignments, const char *columns, const char *actions)
 {
 	StringInfoData sql;
 	bool		partitioned = list_length(merge->leaves) != 1;
@@ -75,9 +79,9 @@ update_current(Scd2Merge *merge, const char *assignments, const char *actions)
 	appendStringInfo(&sql, "UPDATE %s d SET %s FROM ", merge->target, assignments);
 	if (merge->local)
 	{
-		appendStringInfo(&sql, "(SELECT * FROM %s WHERE action::pg_catalog.text OPERATOR(pg_catalog.=) ANY (%s)"
+		appendStringInfo(&sql, "(SELECT relation, tid%s FROM %s WHERE action::pg_catalog.text OPERATOR(pg_catalog.=) ANY (%s)"
 						 " ORDER BY relation, tid) x WHERE d.ctid OPERATOR(pg_catalog.=) x.tid%s",
-						 merge->delta_name, actions,
+						 columns, merge->delta_name, actions,
 						 partitioned ? " AND d.tableoid OPERATOR(pg_catalog.=) x.relation" : "");
 		return execute_by_tid(sql.data, SPI_OK_UPDATE);
 	}
@@ -104,7 +108,7 @@ close_versions(Scd2Merge *merge)
 					 scd2_control_name(request->is_current_column));
 	if (merge->deleted_attno != 0)
 		appendStringInfo(&assignments, ", %s = x.deleted", scd2_control_name(request->is_deleted_column));
-	scd2_check_written(merge, update_current(merge, assignments.data, "'{v,c,m}'"), expected);
+	scd2_check_written(merge, update_current(merge, assignments.data, ", at, deleted", "'{v,c,m}'"), expected);
 }
 
 /* Writes untracked columns into current versions */
@@ -112,21 +116,26 @@ static void
 update_in_place(Scd2Merge *merge)
 {
 	StringInfoData assignments;
+	StringInfoData columns;
 	int			i;
 
 	if (merge->actions[SCD2_IN_PLACE] == 0)
 		return;
 	initStringInfo(&assignments);
+	initStringInfo(&columns);
+	appendStringInfoString(&columns, ", hash");
 	for (i = 0; i < merge->ncolumns; i++)
 	{
-		if (merge->columns[i].role == SCD2_UNTRACKED)
-			appendStringInfo(&assignments, "%s%s = x.c%d", assignments.len > 0 ? ", " : "",
-							 scd2_column_name(&merge->columns[i]), i + 1);
+		if (merge->columns[i].role != SCD2_UNTRACKED)
+			continue;
+		appendStringInfo(&assignments, "%s%s = x.c%d", assignments.len > 0 ? ", " : "",
+						 scd2_column_name(&merge->columns[i]), i + 1);
+		appendStringInfo(&columns, ", c%d", i + 1);
 	}
 	if (merge->hash_attno != 0)
 		appendStringInfo(&assignments, "%s%s = x.hash", assignments.len > 0 ? ", " : "",
 						 scd2_control_name(merge->request->row_hash_column));
-	scd2_check_written(merge, update_current(merge, assignments.data, "'{p}'"), merge->actions[SCD2_IN_PLACE]);
+	scd2_check_written(merge, update_current(merge, assignments.data, columns.data, "'{p}'"), merge->actions[SCD2_IN_PLACE]);
 }
 
 /*

@@ -370,7 +370,7 @@ scd2_detect_by_hash(Scd2Merge *merge)
 	detector->scratch = AllocSetContextCreate(merge->context, "scd2 scratch", ALLOCSET_DEFAULT_SIZES);
 	scd2_choose_secret(&detector->secret);
 	detector->by_row_hash = can_use_row_hash(merge);
-	scd2_choose_hashed_columns(detector);
+	scd2_count_hashed_columns(detector);
 	detector->latest_from = detector->latest_to = DT_NOBEGIN;
 	detector->leaves = palloc0(list_length(merge->leaves) * sizeof(Relation));
 	detector->layouts = palloc0(list_length(merge->leaves) * sizeof(Scd2Layout));

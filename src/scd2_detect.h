@@ -76,6 +76,14 @@ typedef struct Scd2KeySet
 	uint64		used;
 } Scd2KeySet;
 
+/* A column to hash, with what is needed for that side by side */
+typedef struct Scd2HashedColumn
+{
+	int16		index;			/* in a row */
+	int16		typlen;
+	bool		typbyval;
+} Scd2HashedColumn;
+
 /* Where the columns are in a row */
 typedef struct Scd2Layout
 {
@@ -87,6 +95,7 @@ typedef struct Scd2Layout
 	AttrNumber	current;
 	AttrNumber *data;			/* per data column; 0: not in the row */
 	AttrNumber	last;			/* the last one that hashing needs */
+	Scd2HashedColumn *hashed;	/* the columns that the value hash covers */
 } Scd2Layout;
 
 /* A row taken apart, by attribute number */
@@ -156,8 +165,7 @@ typedef struct Scd2Detector
 	MemoryContext scratch;		/* what functions of the types leave behind */
 	Scd2Secret	secret;
 	bool		by_row_hash;	/* tracked columns are compared by their stored hash */
-	Scd2Column **hashed;		/* columns that the value hash covers */
-	int			nhashed;
+	int			nhashed;		/* columns that the value hash covers */
 	bool		keeps;			/* NULL in some column means "not observed" */
 	bool		impossible;		/* left to the join */
 
@@ -251,7 +259,7 @@ extern void scd2_end_scan(Scd2Scan *scan);
 
 /* scd2_detect_rows.c */
 extern void scd2_choose_secret(Scd2Secret *secret);
-extern void scd2_choose_hashed_columns(Scd2Detector *detector);
+extern void scd2_count_hashed_columns(Scd2Detector *detector);
 extern void scd2_lay_out_leaf(Scd2Detector *detector, Relation leaf, Scd2Layout *layout);
 extern void scd2_lay_out_source(Scd2Detector *detector, bool scannable);
 extern uint64 scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row);

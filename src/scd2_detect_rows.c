@@ -21,19 +21,39 @@ is_hashed(Scd2Detector *detector, Scd2Column *column)
 	return column->role == SCD2_UNTRACKED || (column->role == SCD2_TRACKED && !detector->by_row_hash);
 }
 
-/* Collects the columns that the value hash covers */
+/* Counts the columns that the value hash covers, and notes whether NULL may mean "not observed" */
 void
-scd2_choose_hashed_columns(Scd2Detector *detector)
+scd2_count_hashed_columns(Scd2Detector *detector)
 {
 	Scd2Merge  *merge = detector->merge;
 	int			i;
 
-	detector->hashed = palloc(merge->ncolumns * sizeof(Scd2Column *));
 	for (i = merge->nkeys; i < merge->ncolumns; i++)
 	{
-		if (is_hashed(detector, &merge->columns[i]))
-			detector->hashed[detector->nhashed++] = &merge->columns[i];
+		detector->nhashed += is_hashed(detector, &merge->columns[i]);
 		detector->keeps |= merge->columns[i].keep_on_null;
+	}
+}
+
+/* Collects the columns that the value hash covers, once it is known where they are */
+static void
+collect_hashed_columns(Scd2Detector *detector, Scd2Layout *layout)
+{
+	Scd2Merge  *merge = detector->merge;
+	Scd2HashedColumn *hashed = palloc(detector->nhashed * sizeof(Scd2HashedColumn));
+	int			i;
+
+	layout->hashed = hashed;
+	for (i = merge->nkeys; i < merge->ncolumns; i++)
+	{
+		Scd2Column *column = &merge->columns[i];
+
+		if (!is_hashed(detector, column))
+			continue;
+		hashed->index = layout->data[i] - 1;
+		hashed->typlen = column->typlen;
+		hashed->typbyval = column->typbyval;
+		hashed++;
 	}
 }
 
@@ -67,6 +87,7 @@ scd2_lay_out_leaf(Scd2Detector *detector, Relation leaf, Scd2Layout *layout)
 		if (i < merge->nkeys || is_hashed(detector, &merge->columns[i]))
 			layout->last = Max(layout->last, layout->data[i]);
 	}
+	collect_hashed_columns(detector, layout);
 }
 
 /* Returns where a column of the source's row type is in the table, which may have dropped columns */
@@ -97,6 +118,7 @@ scd2_lay_out_source(Scd2Detector *detector, bool scannable)
 			merge->stream_attno[i];
 		layout->last = Max(layout->last, layout->data[i]);
 	}
+	collect_hashed_columns(detector, layout);
 }
 
 /* Draws the random numbers of a merge */
@@ -175,27 +197,36 @@ hash_bytes(const Scd2Secret *secret, const unsigned char *bytes, Size size, uint
 	return scd2_fold(first ^ secret->word, last ^ hash ^ secret->state) ^ length;
 }
 
+/* Adds a value to a hash that is compressed, or stored elsewhere */
+static uint64
+hash_toasted(const Scd2Secret *secret, Datum value, uint64 hash)
+{
+	struct varlena *whole = PG_DETOAST_DATUM_PACKED(value);
+
+	hash = hash_bytes(secret, (unsigned char *) VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole), hash);
+	pfree(whole);
+	return hash;
+}
+
 /* Adds a value to a hash by its bytes */
 static inline uint64
 hash_value(const Scd2Secret *secret, Datum value, int16 typlen, bool typbyval, uint64 hash)
 {
 	const unsigned char *bytes = (const unsigned char *) DatumGetPointer(value);
+	Size		size;
 
 	if (typbyval)
 		return hash_word(secret, (uint64) value, hash);
-	if (typlen > 0)
-		return hash_bytes(secret, bytes, typlen, hash);
-	if (typlen == -2)
-		return hash_bytes(secret, bytes, strlen(DatumGetCString(value)), hash);
-	if (VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
+	if (typlen != -1)
+		size = typlen > 0 ? (Size) typlen : strlen(DatumGetCString(value));
+	else if (VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
+		return hash_toasted(secret, value, hash);
+	else
 	{
-		struct varlena *whole = PG_DETOAST_DATUM_PACKED(value);
-
-		hash = hash_bytes(secret, (unsigned char *) VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole), hash);
-		pfree(whole);
-		return hash;
+		size = VARSIZE_ANY_EXHDR(bytes);
+		bytes = (const unsigned char *) VARDATA_ANY(bytes);
 	}
-	return hash_bytes(secret, (const unsigned char *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), hash);
+	return hash_bytes(secret, bytes, size, hash);
 }
 
 /* Hashes the key of a row so that equal keys have equal hashes */
@@ -232,13 +263,12 @@ hash_values(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
 
 	for (i = 0; i < detector->nhashed; i++)
 	{
-		Scd2Column *column = detector->hashed[i];
-		int			at = layout->data[column - detector->merge->columns] - 1;
+		Scd2HashedColumn column = layout->hashed[i];
 
-		if (row->nulls[at])
+		if (row->nulls[column.index])
 			hash = scd2_fold(hash ^ secret->null, secret->length);
 		else
-			hash = hash_value(secret, row->values[at], column->typlen, column->typbyval, hash);
+			hash = hash_value(secret, row->values[column.index], column.typlen, column.typbyval, hash);
 	}
 	return hash;
 }
