@@ -79,6 +79,36 @@ typedef struct SnapshotRow
 	bool		is_stale;
 } SnapshotRow;
 
+/* A day that is not known */
+#define SNAPSHOT_UNKNOWN_DAY	DATEVAL_NOBEGIN
+
+/* What is known of a repository when a day is scored */
+typedef struct SnapshotInput
+{
+	int64		github_id;
+	int64		repo_key;
+	int64		stars;
+	int64		forks;
+	int64		open_issues;
+	TimestampTz observed_at;
+	TimestampTz pushed_at;
+	TimestampTz old_pushed_at;	/* of the last scored day */
+	double		old_activity;	/* of the last scored day, weighted events a day */
+	double		events;			/* weighted and decayed, since the last scored day */
+	const uint8 *state;			/* history before the day, NULL = none */
+	int32		state_size;
+	int32		language;		/* its number */
+	DateADT		created_on;		/* SNAPSHOT_UNKNOWN_DAY = not known */
+	bool		is_observed;	/* false = carried from the last scored day */
+	bool		is_new;			/* the last scored day does not know it */
+	bool		has_forks;
+	bool		has_open_issues;
+	bool		has_pushed_at;
+	bool		has_old_pushed_at;
+	bool		has_old_activity;
+	bool		has_events;
+} SnapshotInput;
+
 /* A day being loaded */
 typedef struct SnapshotDay
 {
@@ -109,6 +139,11 @@ typedef struct SnapshotDay
 extern void snapshot_read_languages(SnapshotDay *day);
 extern int32 snapshot_language_number(const SnapshotDay *day, const text *language);
 extern void snapshot_collect(SnapshotDay *day);
+extern void snapshot_collect_by_query(SnapshotDay *day);
+extern bool snapshot_collect_by_merge(SnapshotDay *day);
+extern void snapshot_collect_row(SnapshotDay *day, const SnapshotInput *input);
+extern DateADT snapshot_created_on(Datum created_at, bool isnull);
+extern void snapshot_take_state(SnapshotInput *input, Datum state);
 extern SnapshotRank *snapshot_rank(SnapshotDay *day);
 extern void snapshot_order_init(SnapshotOrder *order, int64 count);
 extern void snapshot_order_sort(SnapshotOrder *order);

@@ -27,6 +27,10 @@
 #include "compat.h"
 #include "snapshots.h"
 #include "snapshots_publish.h"
+#include "util_prefetch.h"
+
+/* Rows that are asked for before they are needed: they lie anywhere in memory */
+#define ROWS_AHEAD 12
 
 /* A table as the index build sees it: entries come from the day in memory */
 typedef struct FedTable
@@ -111,6 +115,15 @@ row_value(const FedTable *fed, int64 row, FactColumn column, bool *isnull)
 	}
 }
 
+/* Asks for what an entry of a row is made from */
+static inline void
+prefetch_row(const FedTable *fed, int64 row)
+{
+	prefetch_to_read(&fed->day->keys[row]);
+	prefetch_to_read(&fed->day->places[row]);
+	prefetch_to_read(&fed->ranks[row]);
+}
+
 /* Hands all entries of an index to its build; takes the place of the table's own build scan */
 static double
 feed_entries(Relation table, Relation index, IndexInfo *info, bool allow_sync, bool anyvisible, bool progress,
@@ -126,6 +139,8 @@ feed_entries(Relation table, Relation index, IndexInfo *info, bool allow_sync, b
 	{
 		int64		row = fed->rows[n];
 
+		if (n + ROWS_AHEAD < fed->day->count)
+			prefetch_row(fed, fed->rows[n + ROWS_AHEAD]);
 		for (i = 0; i < info->ii_NumIndexAttrs; i++)
 			values[i] = row_value(fed, row, fed->columns[i], &isnull[i]);
 		callback(index, &fed->day->places[row], values, isnull, true, state);

@@ -15,9 +15,13 @@
 
 #include "compat.h"
 #include "snapshots.h"
+#include "util_prefetch.h"
 
 #define DIGIT_BITS 11
 #define DIGIT_VALUES (1 << DIGIT_BITS)
+/* Rows whose keys are asked for before they are needed: they lie anywhere in memory */
+#define ROWS_AHEAD 16
+
 #define DIGITS ((64 + DIGIT_BITS - 1) / DIGIT_BITS)
 
 /* Maps a score so that the highest sorts first as an unsigned number */
@@ -82,7 +86,13 @@ sort_by_digit(SnapshotOrder *order, int shift, uint32 *histogram)
 		place += occurs;
 	}
 	for (i = 0; i < order->count; i++)
-		sorted[histogram[(order->bits[order->rows[i]] >> shift) & (DIGIT_VALUES - 1)]++] = order->rows[i];
+	{
+		uint32		row = order->rows[i];
+
+		if (i + ROWS_AHEAD < order->count)
+			prefetch_to_read(&order->bits[order->rows[i + ROWS_AHEAD]]);
+		sorted[histogram[(order->bits[row] >> shift) & (DIGIT_VALUES - 1)]++] = row;
+	}
 	order->spare = order->rows;
 	order->rows = sorted;
 }

@@ -72,17 +72,21 @@ spi_run(const char *sql, int expected)
 	return SPI_processed;
 }
 
-/* Reads a bigint column of the first result row; NULL counts as 0 */
+/* Reads a bigint column of a result row; NULL counts as 0 */
+int64
+spi_row_int64(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* Reads a bigint column of the first result row; NULL, or no row, counts as 0 */
 int64
 spi_result_int64(int column)
 {
-	bool		isnull;
-	Datum		value;
-
-	if (SPI_processed == 0)
-		return 0;
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
-	return isnull ? 0 : DatumGetInt64(value);
+	return SPI_processed == 0 ? 0 : spi_row_int64(0, column);
 }
 
 /* Runs a step and returns its first row's first column as text, or NULL */

@@ -28,6 +28,7 @@ extern uint64 spi_step_run(SpiStep *step, Datum *values, const char *nulls);
 extern void spi_step_receive(SpiStep *step, Datum *values, const char *nulls, DestReceiver *receiver);
 extern uint64 spi_run(const char *sql, int expected);
 extern int64 spi_result_int64(int column);
+extern int64 spi_row_int64(uint64 row, int column);
 extern char *spi_single_text(SpiStep *step, Datum *values, const char *nulls);
 
 #endif							/* FLOWLENS_UTIL_SPI_H */
