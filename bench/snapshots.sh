@@ -69,7 +69,8 @@ title="snapshots: a day, written"
 load="SELECT * FROM flowlens.load_snapshots($today)"
 variant 'set-based SQL incremental, two rank(), INSERT' "$(insert "$incremental")" "RESET wal_compression; $empty_partition"
 variant 'bare join of the two days' "$join" "$no_partition"
-variant 'load_snapshots()' "$load" "$no_partition"
+variant 'load_snapshots()' "$load" "RESET flowlens.compress_snapshots; $no_partition"
+variant 'load_snapshots(), flowlens.compress_snapshots off' "$load" "$no_partition SET flowlens.compress_snapshots = off;"
 for method in lz4 zstd; do
     "$bindir/psql" -X -q -d postgres -c "SET wal_compression = $method" 2>/dev/null &&
         variant "load_snapshots(), wal_compression $method" "$load" "$no_partition SET wal_compression = $method;"

@@ -9,6 +9,7 @@
 
 #include "compat.h"
 #include "scd2.h"
+#include "snapshots.h"
 #include "webhook.h"
 #include "work_queue.h"
 
@@ -25,6 +26,7 @@ void
 _PG_init(void)
 {
 	scd2_init();
+	snapshots_init();
 	webhook_init();
 	work_queue_init();
 	MarkGUCPrefixReserved("flowlens");

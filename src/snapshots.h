@@ -136,6 +136,7 @@ typedef struct SnapshotDay
 	MemoryContext row_context;	/* reset per row */
 } SnapshotDay;
 
+extern void snapshots_init(void);
 extern void snapshot_read_languages(SnapshotDay *day);
 extern int32 snapshot_language_number(const SnapshotDay *day, const text *language);
 extern void snapshot_collect(SnapshotDay *day);

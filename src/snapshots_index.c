@@ -304,7 +304,7 @@ build_index(FedTable *fed, Relation table, Oid index_oid)
 
 /* Fills the indexes of a day's table, which were created when it was empty */
 void
-snapshot_build_indexes(const SnapshotDay *day, const SnapshotRank *ranks, Oid table_oid)
+snapshot_build_indexes(SnapshotDay *day, const SnapshotRank *ranks, Oid table_oid)
 {
 	Relation	table = table_open(table_oid, AccessExclusiveLock);
 	FedTable   *fed = palloc0(sizeof(FedTable));

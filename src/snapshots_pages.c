@@ -2,9 +2,9 @@
  * snapshots_pages.c
  *		Fills a new table page by page, each page logged as one image.
  *
- * A multi-insert logs every row, which wal_compression does not touch.  Where it
- * is on, a day's rows are logged as images of full pages instead, which it makes
- * less than half as large.  Everything else is as in COPY FREEZE into a table of
+ * A multi-insert logs every row, which wal_compression does not touch.  So a
+ * day's rows are logged as images of full pages instead, which it makes less
+ * than half as large; where it is off, we choose a method for our own pages.  Everything else is as in COPY FREEZE into a table of
  * this transaction: pages pass through the buffer manager, rows are frozen, and
  * the visibility map says so.
  */
@@ -20,10 +20,14 @@
 #include "catalog/pg_am.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "snapshots.h"
 #include "snapshots_pages.h"
+
+static bool compress_snapshots = true;
 
 /* A table being filled */
 struct PageWriter
@@ -38,6 +42,52 @@ struct PageWriter
 	PGAlignedBlock page;		/* being filled: no lock is held while rows are made */
 };
 
+/* Returns what compresses the pages of a day where the server compresses none: fast for rows, small for their indexes */
+static int
+chosen_compression(PageKind kind)
+{
+#ifdef USE_ZSTD
+	if (kind == PAGES_OF_INDEXES)
+		return WAL_COMPRESSION_ZSTD;
+#endif
+#ifdef USE_LZ4
+	return WAL_COMPRESSION_LZ4;
+#else
+	return WAL_COMPRESSION_NONE;
+#endif
+}
+
+/*
+ * Compresses the page images that this backend writes to the WAL from now on,
+ * unless the server does so by itself; returns what the caller has to put back
+ * into wal_compression, whatever happens
+ */
+int
+compress_page_images(PageKind kind)
+{
+	int			before = wal_compression;
+
+	if (before == WAL_COMPRESSION_NONE && compress_snapshots)
+		wal_compression = chosen_compression(kind);
+	return before;
+}
+
+/* Defines the settings of snapshots */
+void
+snapshots_init(void)
+{
+	DefineCustomBoolVariable("flowlens.compress_snapshots",
+							 "Compresses the pages of a day of facts in the WAL where wal_compression is off.",
+							 "Rows with lz4 and their indexes with zstd, as far as the server was built with them; standbys need the same.",
+							 &compress_snapshots,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL,	/* check_hook */
+							 NULL,	/* assign_hook */
+							 NULL); /* show_hook */
+}
+
 /*
  * Tells whether page images are what to write: rows of a table that nobody else
  * sees yet, on which no decoder waits for single rows, and whose images are
@@ -46,7 +96,7 @@ struct PageWriter
 bool
 page_writer_applies(Relation relation)
 {
-	return wal_compression != 0 && relation->rd_rel->relam == HEAP_TABLE_AM_OID &&
+	return wal_compression != WAL_COMPRESSION_NONE && relation->rd_rel->relam == HEAP_TABLE_AM_OID &&
 		relation->rd_createSubid != InvalidSubTransactionId &&
 		RelationNeedsWAL(relation) && !RelationIsLogicallyLogged(relation);
 }

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -22,10 +23,14 @@
 #include "partitions.h"
 #include "sharding.h"
 #include "snapshots.h"
+#include "snapshots_pages.h"
 #include "snapshots_publish.h"
 #include "util_days.h"
 #include "util_spi.h"
 #include "util_user.h"
+
+/* Writes a part of a day into its table */
+typedef void (*SnapshotWriter) (SnapshotDay *day, const SnapshotRank *ranks, Oid table);
 
 #define FACTS "flowlens.fact_repo_snapshots"
 
@@ -158,14 +163,31 @@ create_indexes(const DayPlace *place)
 		spi_run(statements[i], SPI_OK_UTILITY);
 }
 
+/* Writes pages of a kind, compressed in the WAL */
+static void
+write_compressed(SnapshotDay *day, const SnapshotRank *ranks, Oid table, PageKind kind, SnapshotWriter writer)
+{
+	int			before = compress_page_images(kind);
+
+	PG_TRY();
+	{
+		writer(day, ranks, table);
+	}
+	PG_FINALLY();
+	{
+		wal_compression = before;
+	}
+	PG_END_TRY();
+}
+
 /* Writes the day's rows and indexes into the table that takes the place of its partition */
 static void
 fill_day_table(SnapshotDay *day, const SnapshotRank *ranks, const DayPlace *place, Oid table)
 {
 	create_indexes(place);
 	day->places = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ItemPointerData) * day->count);
-	snapshot_write_rows(day, ranks, table);
-	snapshot_build_indexes(day, ranks, table);
+	write_compressed(day, ranks, table, PAGES_OF_ROWS, snapshot_write_rows);
+	write_compressed(day, ranks, table, PAGES_OF_INDEXES, snapshot_build_indexes);
 	pfree(day->places);
 	/* tomorrow's run comes before any autovacuum on a small server; these columns are what plans are made from */
 	spi_run(psprintf("ANALYZE %s (github_id, snapshot_date, language_key, rank_in_language, is_stale)", place->new_table),

@@ -39,6 +39,6 @@ typedef enum FactColumn
 extern const char *const fact_column_names[FACT_COLUMNS];
 
 extern void snapshot_write_rows(SnapshotDay *day, const SnapshotRank *ranks, Oid table);
-extern void snapshot_build_indexes(const SnapshotDay *day, const SnapshotRank *ranks, Oid table);
+extern void snapshot_build_indexes(SnapshotDay *day, const SnapshotRank *ranks, Oid table);
 
 #endif							/* FLOWLENS_SNAPSHOTS_PUBLISH_H */
