@@ -288,9 +288,12 @@ move_error_position(void *query)
 static List *
 parse_query(char *query)
 {
-	ErrorContextCallback callback = {.callback = move_error_position, .arg = query, .previous = error_context_stack};
+	ErrorContextCallback callback;
 	List	   *statements;
 
+	callback.callback = move_error_position;
+	callback.arg = query;
+	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	statements = raw_parser(query, RAW_PARSE_DEFAULT);
 	error_context_stack = callback.previous;

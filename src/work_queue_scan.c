@@ -39,14 +39,14 @@ typedef struct RememberedRow
 
 typedef struct QueueSlot
 {
-	Oid			queue;
 	TimestampTz oldest;			/* ready_at of the first row found last time */
 	TimestampTz scanned_at;		/* when the last full scan ended */
 	double		scan_ms;		/* what it took */
-	bool		is_dear;		/* it read much beside its rows */
 	RememberedRow *remembered;	/* of the last claim, at most MAX_REMEMBERED */
 	int			remembered_count;
-	bool		is_sorted;		/* by id */
+	Oid			queue;
+	bool		is_dear;		/* the last full scan read much beside its rows */
+	bool		is_sorted;		/* remembered rows, by id */
 } QueueSlot;
 
 static QueueSlot queue_slots[QUEUE_SLOTS];
@@ -145,7 +145,7 @@ bool
 work_queue_remembers(Oid queue, pg_uuid_t *id, ItemPointer tid)
 {
 	QueueSlot  *slot = queue_slot(queue);
-	RememberedRow key;
+	RememberedRow key = {.id = *id};
 	RememberedRow *found;
 
 	if (slot->remembered_count == 0)
@@ -153,7 +153,6 @@ work_queue_remembers(Oid queue, pg_uuid_t *id, ItemPointer tid)
 	if (!slot->is_sorted)
 		qsort(slot->remembered, slot->remembered_count, sizeof(RememberedRow), compare_remembered);
 	slot->is_sorted = true;
-	key.id = *id;
 	found = bsearch(&key, slot->remembered, slot->remembered_count, sizeof(RememberedRow), compare_remembered);
 	if (found != NULL)
 		*tid = found->tid;

@@ -24,7 +24,7 @@ sub bench
 
 my ($status, $output) = bench('--scale', '0.002', '--days', '4', '--repetitions', '1');
 is($status, 0, 'all benchmarks run') or diag($output);
-like($output, qr/^==> $_$/m, "$_ runs") for qw(staging dimensions snapshots memory leaderboard retention);
+like($output, qr/^==> $_$/m, "$_ runs") for qw(staging dimensions snapshots memory leaderboard retention growth);
 unlike($output, qr/UNEQUAL/, 'both sides of each comparison do the same');
 my @ratios = $output =~ m{ / .* = ([0-9.]+) \(target [<>]= [0-9.]+, not judged at this scale\)}g;
 cmp_ok(scalar(@ratios), '>=', 9, 'ratios are printed');
