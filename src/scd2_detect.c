@@ -102,19 +102,19 @@ read_target(Scd2Detector *detector)
 	for (leaf = 0; leaf < list_length(detector->merge->leaves) && !is_in_vain(detector); leaf++)
 	{
 		MemoryContext old_context;
-		Scd2Scan	scan;
+		HeapRows	heap;
 		uint64		rows = 0;
 
-		scd2_begin_scan(&scan, detector->leaves[leaf], detector->snapshot, detector->layouts[leaf].last);
+		heap_rows_begin(&heap, detector->leaves[leaf], detector->snapshot, detector->layouts[leaf].last);
 		old_context = MemoryContextSwitchTo(detector->scratch);
-		while (!is_in_vain(detector) && scd2_next_row(&scan))
+		while (!is_in_vain(detector) && heap_rows_next(&heap))
 		{
 			if (++rows % SCRATCH_ROWS == 0)
 				tidy_up(detector);
-			scd2_read_version(detector, &scan.row, &scan.tid, leaf);
+			scd2_read_version(detector, &heap.row, &heap.tid, leaf);
 		}
 		MemoryContextSwitchTo(old_context);
-		scd2_end_scan(&scan);
+		heap_rows_end(&heap);
 	}
 	scd2_flush_pending(detector);
 }
@@ -143,26 +143,26 @@ static void
 scan_source(Scd2Detector *detector)
 {
 	MemoryContext old_context;
-	Scd2Scan	scan;
+	HeapRows	heap;
 	uint64		next = 0;
 	uint64		done = 0;
 
 	detector->source_relation = table_open(detector->merge->request->source, AccessShareLock);
 	detector->source_slot = table_slot_create(detector->source_relation, NULL);
-	scd2_begin_scan(&scan, detector->source_relation, detector->snapshot, detector->source.last);
+	heap_rows_begin(&heap, detector->source_relation, detector->snapshot, detector->source.last);
 	old_context = MemoryContextSwitchTo(detector->scratch);
-	while (!detector->impossible && scd2_next_row(&scan))
+	while (!detector->impossible && heap_rows_next(&heap))
 	{
 		Scd2Probe  *probe = &detector->probes[next % SCD2_LOOKAHEAD];
 		Scd2Slot   *home;
 
 		if (next % SCRATCH_ROWS == 0)
 			tidy_up(detector);
-		scd2_prepare_probe(detector, probe, &scan.row);
-		probe->tid = scan.tid;
+		scd2_prepare_probe(detector, probe, &heap.row);
+		probe->tid = heap.tid;
 		home = scd2_home_of(&detector->table, probe->key_hash);
-		scd2_prefetch_to_read(home);
-		scd2_prefetch_to_write(&detector->table.seen[(home - detector->table.slots) / 64]);
+		prefetch_to_read(home);
+		prefetch_to_write(&detector->table.seen[(home - detector->table.slots) / 64]);
 		if (++next - done == SCD2_LOOKAHEAD)
 			scd2_decide(detector, &detector->probes[done++ % SCD2_LOOKAHEAD]);
 	}
@@ -170,7 +170,7 @@ scan_source(Scd2Detector *detector)
 		scd2_decide(detector, &detector->probes[done++ % SCD2_LOOKAHEAD]);
 	MemoryContextSwitchTo(old_context);
 
-	scd2_end_scan(&scan);
+	heap_rows_end(&heap);
 	ExecDropSingleTupleTableSlot(detector->source_slot);
 	table_close(detector->source_relation, NoLock);
 }

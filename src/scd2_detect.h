@@ -4,7 +4,6 @@
  *
  *	scd2_detect.c			the two passes
  *	scd2_detect_table.c		the hash table
- *	scd2_detect_scan.c		rows of a heap table, taken apart
  *	scd2_detect_rows.c		where columns are in a row, and its hashes
  *	scd2_detect_decide.c	what an observation asks for
  */
@@ -12,16 +11,14 @@
 #define FLOWLENS_SCD2_DETECT_H
 
 #include "access/tableam.h"
-#include "storage/buf.h"
 #include "utils/snapshot.h"
 
 #include "scd2_internal.h"
+#include "util_heap_rows.h"
+#include "util_prefetch.h"
 
 /* Rows in flight between computing a hash and using it, so that memory has time to answer */
 #define SCD2_LOOKAHEAD			16
-
-/* A memory cache answers in units of this size */
-#define SCD2_CACHE_LINE			64
 
 /* Fewer in builds that test what happens when the marks of two keys meet */
 #ifndef SCD2_TAG_BITS
@@ -40,7 +37,7 @@ typedef struct Scd2Slot
 	uint64		mark;
 } Scd2Slot;
 
-#define SCD2_LINE_SLOTS			(SCD2_CACHE_LINE / sizeof(Scd2Slot))
+#define SCD2_LINE_SLOTS			(MEMORY_LINE / sizeof(Scd2Slot))
 
 /* A version on its way into the table */
 typedef struct Scd2Arrival
@@ -97,35 +94,6 @@ typedef struct Scd2Layout
 	AttrNumber	last;			/* the last one that hashing needs */
 	Scd2HashedColumn *hashed;	/* the columns that the value hash covers */
 } Scd2Layout;
-
-/* A row taken apart, by attribute number */
-typedef struct Scd2Row
-{
-	Datum	   *values;
-	bool	   *nulls;
-} Scd2Row;
-
-/* What the walk over a row needs to know about an attribute */
-typedef struct Scd2Attribute
-{
-	int16		length;
-	bool		by_value;
-	uint8		align;			/* in bytes */
-} Scd2Attribute;
-
-/* A scan of a heap table */
-typedef struct Scd2Scan
-{
-	TableScanDesc scan;
-	TupleDesc	desc;
-	int			natts;			/* how many attributes of a row are wanted */
-	Scd2Attribute *attributes;
-	BlockNumber page;			/* in work */
-	Buffer		next_page;		/* the one after it, pinned, or InvalidBuffer */
-	int			asked;			/* how many bytes of it have been asked for */
-	ItemPointerData tid;		/* of the current row */
-	Scd2Row		row;
-} Scd2Scan;
 
 /* Random numbers that the hashes of one merge depend on */
 typedef struct Scd2Secret
@@ -187,7 +155,7 @@ typedef struct Scd2Detector
 	Scd2Layout		source;
 	Relation	source_relation;	/* if it is scanned, else NULL */
 	TupleTableSlot *source_slot;	/* for fetching its rows by ctid */
-	Scd2Row		source_row;		/* the one in work, or the one fetched last */
+	HeapRow		source_row;		/* the one in work, or the one fetched last */
 	Scd2Probe		probes[SCD2_LOOKAHEAD];
 	Datum	   *values;			/* a row of the delta */
 	bool	   *nulls;
@@ -252,19 +220,14 @@ extern void scd2_add_pending(Scd2Detector *detector, Scd2Arrival *arrival);
 extern void scd2_flush_pending(Scd2Detector *detector);
 extern bool scd2_add_new_key(Scd2Detector *detector, uint64 key_hash);
 
-/* scd2_detect_scan.c */
-extern void scd2_begin_scan(Scd2Scan *scan, Relation relation, Snapshot snapshot, int natts);
-extern bool scd2_next_row(Scd2Scan *scan);
-extern void scd2_end_scan(Scd2Scan *scan);
-
 /* scd2_detect_rows.c */
 extern void scd2_choose_secret(Scd2Secret *secret);
 extern void scd2_count_hashed_columns(Scd2Detector *detector);
 extern void scd2_lay_out_leaf(Scd2Detector *detector, Relation leaf, Scd2Layout *layout);
 extern void scd2_lay_out_source(Scd2Detector *detector, bool scannable);
-extern uint64 scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row);
-extern void scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int leaf);
-extern void scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, Scd2Row *row);
+extern uint64 scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, HeapRow *row);
+extern void scd2_read_version(Scd2Detector *detector, HeapRow *row, ItemPointer tid, int leaf);
+extern void scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, HeapRow *row);
 
 /* scd2_detect_decide.c */
 extern void scd2_decide(Scd2Detector *detector, Scd2Probe *probe);

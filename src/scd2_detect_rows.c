@@ -231,7 +231,7 @@ hash_value(const Scd2Secret *secret, Datum value, int16 typlen, bool typbyval, u
 
 /* Hashes the key of a row so that equal keys have equal hashes */
 uint64
-scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
+scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, HeapRow *row)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Secret *secret = &detector->secret;
@@ -255,7 +255,7 @@ scd2_hash_key(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
 
 /* Hashes the compared columns of a row by their bytes */
 static uint64
-hash_values(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
+hash_values(Scd2Detector *detector, Scd2Layout *layout, HeapRow *row)
 {
 	Scd2Secret *secret = &detector->secret;
 	uint64		hash = secret->null;
@@ -275,7 +275,7 @@ hash_values(Scd2Detector *detector, Scd2Layout *layout, Scd2Row *row)
 
 /* Returns the row hash that a row of the source brings, or the one its values have */
 static uint64
-source_row_hash(Scd2Detector *detector, Scd2Row *row)
+source_row_hash(Scd2Detector *detector, HeapRow *row)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->source;
@@ -297,7 +297,7 @@ source_row_hash(Scd2Detector *detector, Scd2Row *row)
 
 /* Reads one version of the target */
 void
-scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int leaf)
+scd2_read_version(Scd2Detector *detector, HeapRow *row, ItemPointer tid, int leaf)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->layouts[leaf];
@@ -332,7 +332,7 @@ scd2_read_version(Scd2Detector *detector, Scd2Row *row, ItemPointer tid, int lea
 
 /* Checks and hashes a row of the source */
 void
-scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, Scd2Row *row)
+scd2_prepare_probe(Scd2Detector *detector, Scd2Probe *probe, HeapRow *row)
 {
 	Scd2Merge  *merge = detector->merge;
 	Scd2Layout	   *layout = &detector->source;

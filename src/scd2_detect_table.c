@@ -153,7 +153,7 @@ is_same_key(Scd2Detector *detector, Scd2Slot *slot, uint64 key_hash)
 {
 	ItemPointerData tid;
 	TupleTableSlot *version;
-	Scd2Row		row;
+	HeapRow		row;
 	bool		same;
 	int			leaf;
 
@@ -208,7 +208,7 @@ scd2_add_pending(Scd2Detector *detector, Scd2Arrival *arrival)
 		add_version(detector, oldest);
 	*oldest = *arrival;
 	table->npending++;
-	scd2_prefetch_to_write(scd2_home_of(table, arrival->key_hash));
+	prefetch_to_write(scd2_home_of(table, arrival->key_hash));
 }
 
 /* Adds the versions that are still waiting */

@@ -209,18 +209,6 @@ scd2_scale_hash(uint64 hash, uint64 size)
 	return high;
 }
 
-/*
- * Ask for memory that will be read or written soon.  Macros, because gcc may
- * take a function that does nothing else for one without effect.
- */
-#if defined(__GNUC__) || defined(__clang__)
-#define scd2_prefetch_to_read(address)	__builtin_prefetch(address, 0)
-#define scd2_prefetch_to_write(address) __builtin_prefetch(address, 1)
-#else
-#define scd2_prefetch_to_read(address)	((void) (address))
-#define scd2_prefetch_to_write(address) ((void) (address))
-#endif
-
 extern uint64 scd2_hash_bytes(const void *data, Size size, uint64 seed);
 extern uint64 scd2_hash_value(Datum value, int16 typlen, bool typbyval, uint64 seed);
 extern int64 scd2_hash_tracked(Scd2Merge *merge, Datum *values, bool *nulls);

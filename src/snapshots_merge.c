@@ -199,12 +199,12 @@ read_dimension(SnapshotMerge *merge, Snapshot snapshot)
 	MemoryContext old = MemoryContextSwitchTo(merge->day->row_context);
 	uint32		n = 0;
 
-	heap_rows_begin(&rows, merge->dimension, snapshot, merge->dimension_natts);
+	heap_rows_begin_in_order(&rows, merge->dimension, snapshot, merge->dimension_natts);
 	while (heap_rows_next(&rows))
 	{
 		if ((++n & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
-		take_version(merge, rows.values, rows.nulls);
+		take_version(merge, rows.row.values, rows.row.nulls);
 	}
 	heap_rows_end(&rows);
 	MemoryContextSwitchTo(old);

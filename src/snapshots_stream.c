@@ -119,15 +119,15 @@ is_in_order(SnapshotStream *stream, Snapshot snapshot)
 	uint32		n = 0;
 	HeapRows	rows;
 
-	heap_rows_begin(&rows, stream->relation, snapshot, Max(id, day) + 1);
+	heap_rows_begin_in_order(&rows, stream->relation, snapshot, Max(id, day) + 1);
 	while (in_order && heap_rows_next(&rows))
 	{
 		if ((++n & 4095) == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (DatumGetDateADT(rows.values[day]) != stream->day)
+		if (DatumGetDateADT(rows.row.values[day]) != stream->day)
 			continue;
-		in_order = DatumGetInt64(rows.values[id]) > last;
-		last = DatumGetInt64(rows.values[id]);
+		in_order = DatumGetInt64(rows.row.values[id]) > last;
+		last = DatumGetInt64(rows.row.values[id]);
 	}
 	heap_rows_end(&rows);
 	return in_order;
@@ -144,7 +144,7 @@ stream_open(SnapshotStream *stream, Snapshot snapshot)
 	if (stream->relation == NULL)
 		return true;
 	if (is_in_order(stream, snapshot))
-		heap_rows_begin(&stream->rows, stream->relation, snapshot, natts);
+		heap_rows_begin_in_order(&stream->rows, stream->relation, snapshot, natts);
 	else
 	{
 		index = row_writer_index(stream->relation, 1, columns, false);

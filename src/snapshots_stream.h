@@ -63,14 +63,14 @@ stream_seek(SnapshotStream *stream, int64 github_id)
 static inline bool
 stream_isnull(const SnapshotStream *stream, StreamColumn column)
 {
-	return stream->rows.nulls[stream->columns[column]];
+	return stream->rows.row.nulls[stream->columns[column]];
 }
 
 /* Returns a column of the row; it points into the page */
 static inline Datum
 stream_value(const SnapshotStream *stream, StreamColumn column)
 {
-	return stream->rows.values[stream->columns[column]];
+	return stream->rows.row.values[stream->columns[column]];
 }
 
 #endif							/* FLOWLENS_SNAPSHOTS_STREAM_H */

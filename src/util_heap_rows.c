@@ -2,13 +2,14 @@
  * util_heap_rows.c
  *		Reading a heap table and taking its rows apart.
  *
- * Most of the time of a scan goes by waiting for memory: each row is somewhere
- * else.  The scan knows which rows of the page it will return, so it asks for
- * the next ones while it works on the current one.  Rows are not put into
- * slots, and only as many attributes are looked at as are wanted.
+ * Most of the time of a scan would go by waiting for memory.  So while it works
+ * on the rows of a page, it asks for the next page, a few bytes with each row.
+ * Rows are not put into slots, and only as many attributes are looked at as
+ * are wanted.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
@@ -23,12 +24,9 @@
 #include "util_heap_rows.h"
 #include "util_prefetch.h"
 
-/* Rows of a page to ask for before they are needed */
+/* Where the next page is not known, rows of the same page to ask for, and how much of each */
 #define ROWS_AHEAD			6
-
-/* A memory cache answers in units of this size; of a wide row the beginning will do */
-#define CACHE_LINE			64
-#define PREFETCH_BYTES		256
+#define ROW_BYTES			256
 
 /* Describes an attribute for the walk */
 static void
@@ -64,8 +62,10 @@ describe_rows(HeapRows *rows, Relation relation, int natts)
 	rows->attributes = palloc(natts * sizeof(HeapRowsAttribute));
 	for (i = 0; i < natts; i++)
 		describe_attribute(&rows->attributes[i], TupleDescAttr(rows->desc, i));
-	rows->values = palloc0(natts * sizeof(Datum));
-	rows->nulls = palloc0(natts * sizeof(bool));
+	rows->row.values = palloc0(natts * sizeof(Datum));
+	rows->row.nulls = palloc0(natts * sizeof(bool));
+	rows->page = InvalidBlockNumber;
+	rows->next_page = InvalidBuffer;
 }
 
 /* Tells whether a relation is a heap table from which no other inherits */
@@ -78,12 +78,19 @@ heap_rows_suit(Relation relation)
 		 find_inheritance_children(RelationGetRelid(relation), NoLock) == NIL);
 }
 
-/* Starts a scan that gives the first attributes of each row, from the first page to the last */
+/* Starts a scan that gives the first attributes of each row, in any order */
 void
 heap_rows_begin(HeapRows *rows, Relation relation, Snapshot snapshot, int natts)
 {
 	describe_rows(rows, relation, natts);
-	/* not beside another scan, which would begin in the middle */
+	rows->scan = table_beginscan(relation, snapshot, 0, NULL);
+}
+
+/* Starts the same from the first page to the last: not beside another scan, which may be in the middle */
+void
+heap_rows_begin_in_order(HeapRows *rows, Relation relation, Snapshot snapshot, int natts)
+{
+	describe_rows(rows, relation, natts);
 	rows->scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
 }
 
@@ -98,34 +105,77 @@ heap_rows_begin_index(HeapRows *rows, Relation relation, Oid index, Snapshot sna
 	index_rescan(rows->index_scan, NULL, 0, NULL, 0);
 }
 
+/* Lets go of the page ahead */
+static void
+release_next_page(HeapRows *rows)
+{
+	if (BufferIsValid(rows->next_page))
+		ReleaseBuffer(rows->next_page);
+	rows->next_page = InvalidBuffer;
+}
+
+/* Notes that the scan has come to another page, and pins the one after it */
+static void
+turn_page(HeapRows *rows, HeapScanDesc heap)
+{
+	BlockNumber next = heap->rs_cblock + 1;
+
+	release_next_page(rows);
+	rows->page = heap->rs_cblock;
+	if (next >= heap->rs_nblocks)
+		next = 0;				/* the scan may have begun in the middle, beside another one */
+	if (next == heap->rs_startblock || (SCAN_READS_AHEAD && heap->rs_strategy != NULL))
+		return;
+	rows->next_page = ReadBufferExtended(heap->rs_base.rs_rd, MAIN_FORKNUM, next, RBM_NORMAL, heap->rs_strategy);
+	rows->asked = 0;
+}
+
+/* Asks for as much of the next page as has been done of this one */
+static inline void
+prefetch_next_page(HeapRows *rows, int index, int count)
+{
+	const char *page = BufferGetPage(rows->next_page);
+	int			wanted = BLCKSZ * (index + 1) / count;
+
+	for (; rows->asked < wanted; rows->asked += MEMORY_LINE)
+		prefetch_to_read(page + rows->asked);
+}
+
 /* Asks for the memory of a row of the page in work */
 static inline void
-prefetch_row(HeapScanDesc scan, int index)
+prefetch_row(HeapScanDesc heap, int index)
 {
-	Page		page = BufferGetPage(scan->rs_cbuf);
-	ItemId		id = PageGetItemId(page, scan->rs_vistuples[index]);
+	Page		page = BufferGetPage(heap->rs_cbuf);
+	ItemId		id = PageGetItemId(page, heap->rs_vistuples[index]);
 	const char *row = (const char *) PageGetItem(page, id);
-	int			bytes = Min(ItemIdGetLength(id), PREFETCH_BYTES);
+	int			bytes = Min(ItemIdGetLength(id), ROW_BYTES);
 	int			i;
 
-	for (i = 0; i < bytes; i += CACHE_LINE)
+	for (i = 0; i < bytes; i += MEMORY_LINE)
 		prefetch_to_read(row + i);
 	prefetch_to_read(row + bytes - 1);
 }
 
-/* Asks for the rows that come after the current one */
+/* Asks for what comes after the current row */
 static inline void
-prefetch_rows(HeapScanDesc scan)
+prefetch(HeapRows *rows, HeapScanDesc heap)
 {
-	int			index = (int) scan->rs_cindex;
-	int			count = (int) scan->rs_ntuples;
+	int			index = (int) heap->rs_cindex;
+	int			count = (int) heap->rs_ntuples;
 	int			i;
 
 	/* row by row visibility checks: rows to come are not known */
-	if ((scan->rs_base.rs_flags & SO_ALLOW_PAGEMODE) == 0)
+	if ((heap->rs_base.rs_flags & SO_ALLOW_PAGEMODE) == 0)
 		return;
+	if (rows->page != heap->rs_cblock)
+		turn_page(rows, heap);
+	if (BufferIsValid(rows->next_page))
+	{
+		prefetch_next_page(rows, index, count);
+		return;
+	}
 	for (i = index == 0 ? 1 : ROWS_AHEAD; i <= ROWS_AHEAD && index + i < count; i++)
-		prefetch_row(scan, index + i);
+		prefetch_row(heap, index + i);
 }
 
 /* Fills in attributes that were added to the table after the row was written */
@@ -135,7 +185,7 @@ add_missing_attributes(HeapRows *rows, int natts)
 	int			i;
 
 	for (i = natts; i < rows->natts; i++)
-		rows->values[i] = getmissingattr(rows->desc, i + 1, &rows->nulls[i]);
+		rows->row.values[i] = getmissingattr(rows->desc, i + 1, &rows->row.nulls[i]);
 }
 
 /* Takes the wanted attributes out of a row; they point into it */
@@ -145,8 +195,8 @@ take_apart(HeapRows *rows, HeapTupleHeader header)
 	int			natts = Min((int) HeapTupleHeaderGetNatts(header), rows->natts);
 	bits8	   *present = (header->t_infomask & HEAP_HASNULL) != 0 ? header->t_bits : NULL;
 	char	   *at = (char *) header + header->t_hoff;
-	Datum	   *values = rows->values;
-	bool	   *nulls = rows->nulls;
+	Datum	   *values = rows->row.values;
+	bool	   *nulls = rows->row.nulls;
 	int			i;
 
 	for (i = 0; i < natts; i++)
@@ -171,13 +221,10 @@ take_apart(HeapRows *rows, HeapTupleHeader header)
 static bool
 next_of_index(HeapRows *rows)
 {
-	HeapTuple	tuple;
-
 	if (!index_getnext_slot(rows->index_scan, ForwardScanDirection, rows->slot))
 		return false;
-	tuple = ((HeapTupleTableSlot *) rows->slot)->tuple;
 	rows->tid = rows->slot->tts_tid;
-	take_apart(rows, tuple->t_data);
+	take_apart(rows, ((HeapTupleTableSlot *) rows->slot)->tuple->t_data);
 	return true;
 }
 
@@ -192,7 +239,7 @@ heap_rows_next(HeapRows *rows)
 	tuple = heap_getnext(rows->scan, ForwardScanDirection);
 	if (tuple == NULL)
 		return false;
-	prefetch_rows((HeapScanDesc) rows->scan);
+	prefetch(rows, (HeapScanDesc) rows->scan);
 	rows->tid = tuple->t_self;
 	take_apart(rows, tuple->t_data);
 	return true;
@@ -202,6 +249,7 @@ heap_rows_next(HeapRows *rows)
 void
 heap_rows_end(HeapRows *rows)
 {
+	release_next_page(rows);
 	if (rows->scan != NULL)
 		table_endscan(rows->scan);
 	if (rows->index_scan != NULL)
@@ -211,6 +259,6 @@ heap_rows_end(HeapRows *rows)
 		ExecDropSingleTupleTableSlot(rows->slot);
 	}
 	pfree(rows->attributes);
-	pfree(rows->values);
-	pfree(rows->nulls);
+	pfree(rows->row.values);
+	pfree(rows->row.nulls);
 }

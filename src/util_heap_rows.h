@@ -10,6 +10,8 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "executor/tuptable.h"
+#include "storage/block.h"
+#include "storage/buf.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -21,23 +23,33 @@ typedef struct HeapRowsAttribute
 	uint8		align;			/* in bytes */
 } HeapRowsAttribute;
 
-/* A scan of a heap table, and the row it stands on: its first attributes, which point into the page */
+/* A row taken apart, by attribute number; it points into its page */
+typedef struct HeapRow
+{
+	Datum	   *values;
+	bool	   *nulls;
+} HeapRow;
+
+/* A scan of a heap table, and the row it stands on */
 typedef struct HeapRows
 {
 	TupleDesc	desc;
-	int			natts;			/* how many attributes of a row are wanted */
+	int			natts;			/* how many attributes of a row are wanted, the first ones */
 	HeapRowsAttribute *attributes;
-	TableScanDesc scan;			/* in the order of the table, or ... */
-	IndexScanDesc index_scan;	/* ... in that of an index */
+	TableScanDesc scan;			/* of the pages, or ... */
+	IndexScanDesc index_scan;	/* ... in the order of an index */
 	Relation	index;
 	TupleTableSlot *slot;		/* keeps the page of an index scan's row */
-	ItemPointerData tid;
-	Datum	   *values;
-	bool	   *nulls;
+	BlockNumber page;			/* in work */
+	Buffer		next_page;		/* the one after it, pinned, or InvalidBuffer */
+	int			asked;			/* how many bytes of it have been asked for */
+	ItemPointerData tid;		/* of the row */
+	HeapRow		row;
 } HeapRows;
 
 extern bool heap_rows_suit(Relation relation);
 extern void heap_rows_begin(HeapRows *rows, Relation relation, Snapshot snapshot, int natts);
+extern void heap_rows_begin_in_order(HeapRows *rows, Relation relation, Snapshot snapshot, int natts);
 extern void heap_rows_begin_index(HeapRows *rows, Relation relation, Oid index, Snapshot snapshot, int natts);
 extern bool heap_rows_next(HeapRows *rows);
 extern void heap_rows_end(HeapRows *rows);
