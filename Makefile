@@ -37,7 +37,7 @@ SQL_PARTS = src/flowlens_trender.sql \
 # One small file per topic and behaviour; "install" comes first and leaves the extension and its tables.
 REGRESS  = install privileges
 REGRESS += partitions github_repo raw_layer staging staging_rules staging_readmes render_ecosystem dimensions
-REGRESS += retention retention_late
+REGRESS += retention retention_late retention_batches
 REGRESS += snapshots snapshots_paths snapshots_models snapshots_merge activity pipeline workflow_trace views
 REGRESS += health schedule access
 REGRESS += momentum momentum_random momentum_scores momentum_state momentum_backtest

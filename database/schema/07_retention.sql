@@ -67,18 +67,21 @@ COMMENT ON FUNCTION flowlens.is_distributed(regclass) IS
 
 CREATE OR REPLACE FUNCTION flowlens.partitions_of(parent regclass)
 RETURNS TABLE (partition regclass, lower timestamptz, upper timestamptz, is_default boolean)
-LANGUAGE sql STABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, flowlens, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO'
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE    -- its plan is kept: health and retention ask for table after table
+SET search_path = pg_catalog, flowlens, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
 AS $$
-    SELECT i.inhrelid::regclass,
-           substring(b.bound FROM $re$FROM \('([^']+)'\)$re$)::timestamptz,
-           substring(b.bound FROM $re$TO \('([^']+)'\)$re$)::timestamptz,
+BEGIN
+    -- a bound is FOR VALUES FROM ('...') TO ('...'), MINVALUE or MAXVALUE without quotes, or DEFAULT
+    RETURN QUERY
+    SELECT b.inhrelid::regclass,
+           CASE WHEN left(b.bound, 18) = 'FOR VALUES FROM (''' THEN split_part(b.bound, '''', 2)::timestamptz END,
+           CASE WHEN right(b.bound, 2) = ''')' THEN split_part(b.bound, '''', -2)::timestamptz END,
            b.bound = 'DEFAULT'
-    FROM pg_inherits i
-    JOIN pg_class c ON c.oid = i.inhrelid
-    CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) b (bound)
-    WHERE i.inhparent = parent AND NOT i.inhdetachpending
-    ORDER BY 3, 2
+    FROM (SELECT i.inhrelid, pg_get_expr(c.relpartbound, 0) AS bound
+          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+          WHERE i.inhparent = parent AND NOT i.inhdetachpending OFFSET 0) b    -- written out once per partition
+    ORDER BY 3, 2;
+END
 $$;
 COMMENT ON FUNCTION flowlens.partitions_of(regclass) IS
 'Partitions of a table partitioned by range over one date or timestamptz column, oldest first: from "lower" (inclusive) to "upper" (exclusive), NULL = unbounded. A date is the start of its UTC day.';
@@ -140,6 +143,20 @@ $$;
 COMMENT ON FUNCTION flowlens.retention_unread(text) IS
 'Condition over the rows of a raw table: staging has not read them. In a cluster that staging has not yet run in, it has read none; where the tables were made without the extension nothing stages, and all count as read.';
 
+CREATE OR REPLACE FUNCTION flowlens.facts_keep_reason(needed date[], lower timestamptz, upper timestamptz)
+RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    first_day date := (nullif(lower, '-infinity') AT TIME ZONE 'UTC')::date;
+    last_day date := ((upper AT TIME ZONE 'UTC') - interval '1 microsecond')::date;
+BEGIN
+    RETURN CASE WHEN EXISTS (SELECT FROM unnest(needed) n (day) WHERE n.day <= last_day AND (first_day IS NULL OR n.day >= first_day))
+        THEN 'it holds the newest published day, or days that wait to be scored' END;
+END
+$$;
+COMMENT ON FUNCTION flowlens.facts_keep_reason(date[], timestamptz, timestamptz) IS
+'Why an expired partition of facts has to stay when days of retention_needed_days() are needed, NULL when it may go. Part of retention_keep_reason().';
+
 CREATE OR REPLACE FUNCTION flowlens.retention_keep_reason(target regclass, partition regclass, lower timestamptz, upper timestamptz)
 RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
@@ -177,9 +194,7 @@ BEGIN
                 $q$, partition) INTO needed USING first_day, last_day;
             RETURN CASE WHEN needed THEN 'it holds days that are not scored yet' END;
         WHEN name IN ('fact_repo_snapshots', 'fact_render_usage') THEN
-            SELECT EXISTS (SELECT FROM flowlens.retention_needed_days() n (day) WHERE n.day <= last_day AND (first_day IS NULL OR n.day >= first_day))
-                INTO needed;
-            RETURN CASE WHEN needed THEN 'it holds the newest published day, or days that wait to be scored' END;
+            RETURN flowlens.facts_keep_reason(ARRAY(SELECT flowlens.retention_needed_days()), lower, upper);
         ELSE
             RETURN NULL;
     END CASE;
@@ -238,12 +253,15 @@ AS $$
 DECLARE
     policy record;
     part record;
+    needed CONSTANT date[] := ARRAY(SELECT flowlens.retention_needed_days());
+    holds_facts boolean;
     dropped oid[] := '{}';
     deleted text := 'false';
 BEGIN
     FOR policy IN SELECT * FROM flowlens.retention_targets(as_of) LOOP
         target := policy.target;
         table_name := policy.table_name;
+        holds_facts := table_name IN ('fact_repo_snapshots', 'fact_render_usage');
         cutoff := policy.cutoff;
         time_column := policy.time_column;
         condition := flowlens.retention_condition(target, time_column, policy.time_type, cutoff,
@@ -262,9 +280,10 @@ BEGIN
             is_partition := NOT part.is_default;
             lower := part.lower;
             upper := part.upper;
-            kept := CASE WHEN is_partition THEN flowlens.retention_keep_reason(target, relation, lower, upper) END;
+            kept := CASE WHEN NOT is_partition THEN NULL WHEN holds_facts THEN flowlens.facts_keep_reason(needed, lower, upper)
+                         ELSE flowlens.retention_keep_reason(target, relation, lower, upper) END;
             RETURN NEXT;
-            IF ahead AND kept IS NULL AND policy.table_name IN ('fact_repo_snapshots', 'fact_render_usage') THEN
+            IF ahead AND kept IS NULL AND holds_facts THEN
                 IF is_partition THEN
                     dropped := dropped || relation::oid;
                 ELSE
@@ -498,20 +517,90 @@ COMMENT ON FUNCTION flowlens.delete_from_shards(regclass, text, text) IS
 -- deletes rows: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.delete_from_shards(regclass, text, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION flowlens.batch_way(relation regclass, time_column name)
+RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+    SELECT CASE WHEN bool_or(i.indpred IS NULL) THEN 'range' WHEN count(*) > 0 THEN 'addresses' ELSE 'blocks' END
+    FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = relation AND i.indisvalid AND a.attname = time_column AND pg_index_column_has_property(i.indexrelid, 1, 'orderable')
+$$;
+COMMENT ON FUNCTION flowlens.batch_way(regclass, name) IS
+'How batches of old rows are found: as a range of times where an index has all rows in their order, by their addresses where it has some, or else block by block. Part of delete_expired_batch().';
+
+CREATE OR REPLACE FUNCTION flowlens.delete_chosen(relation regclass, table_name text, chosen text)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    deleted bigint;
+BEGIN
+    IF table_name = 'fact_repo_snapshots' THEN
+        EXECUTE format('WITH gone AS (DELETE FROM ONLY %s r WHERE %s RETURNING r.github_id, r.snapshot_date, r.stars, r.momentum_score, '
+                       'r.rank_overall, r.is_stale, r.is_outlier), rolled AS (%s) SELECT count(*) FROM gone', relation, chosen, flowlens.roll_up_statement('gone'))
+        INTO deleted;
+    ELSE
+        EXECUTE format('DELETE FROM ONLY %s r WHERE %s', relation, chosen);    -- nothing returned: that costs half as much again
+        GET DIAGNOSTICS deleted = ROW_COUNT;
+    END IF;
+    RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION flowlens.delete_chosen(regclass, text, text) IS
+'Deletes the rows of a table, called r, that fulfil a condition, and returns how many; facts are added to agg_repo_monthly in the same statement. Part of delete_expired_batch().';
+-- deletes rows: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.delete_chosen(regclass, text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION flowlens.delete_range(relation regclass, table_name text, time_column name, region text, batch_size integer, INOUT place text, OUT deleted bigint)
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+SET enable_seqscan = off    -- only an index finds the end of a range without reading the table, and the planner cannot know it
+AS $$
+DECLARE
+    behind text := format('SELECT r.%1$I FROM ONLY %2$s r WHERE %3$s ORDER BY r.%1$I OFFSET %4$s LIMIT 1', time_column, relation, region, batch_size);
+    next_place text;
+BEGIN
+    EXECUTE format('SELECT (%s)::text', behind) INTO next_place;
+    IF next_place = place THEN    -- more rows than a batch holds have the same time
+        SELECT d.* INTO place, deleted FROM flowlens.delete_addresses(relation, table_name, time_column, region, region, batch_size) d;
+        RETURN;
+    END IF;
+    -- the row behind the batch again: others may have come before it by now, and a batch is no larger for that
+    deleted := flowlens.delete_chosen(relation, table_name, format('%s AND r.%I < coalesce((%s), ''infinity'')', region, time_column, behind));
+    place := next_place;
+END
+$$;
+COMMENT ON FUNCTION flowlens.delete_range(regclass, text, name, text, integer, text) IS
+'Deletes the rows of a region that come before the one behind the batch; an index has all rows in their order. Part of delete_expired_batch().';
+-- deletes rows: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.delete_range(regclass, text, name, text, integer, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION flowlens.delete_addresses(relation regclass, table_name text, time_column name, region text, condition text, batch_size integer, OUT place text, OUT deleted bigint)
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    source text := format('FROM ONLY %s r WHERE %s', relation, region) || coalesce(' ORDER BY r.' || quote_ident(time_column), '');
+BEGIN
+    IF time_column IS NOT NULL THEN
+        EXECUTE format('SELECT r.%I::text %s OFFSET %s LIMIT 1', time_column, source, batch_size - 1) INTO place;
+    END IF;
+    -- the condition again: another session may have changed a row meanwhile
+    deleted := flowlens.delete_chosen(relation, table_name, format('r.ctid = ANY (ARRAY(SELECT r.ctid %s LIMIT %s)) AND (%s)', source, batch_size, condition));
+END
+$$;
+COMMENT ON FUNCTION flowlens.delete_addresses(regclass, text, name, text, text, integer) IS
+'Deletes a batch of rows of a region by their addresses, in the order of a column unless it is NULL; "place" is where the next batch begins, NULL when this one was not full. Rows that do not fulfil "condition" any more stay. Part of delete_expired_batch().';
+-- deletes rows: the owner decides who may
+REVOKE ALL ON FUNCTION flowlens.delete_addresses(regclass, text, name, text, text, integer) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION flowlens.delete_expired_batch(relation regclass, table_name text, time_column name, condition text, INOUT place text, OUT deleted bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, flowlens, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO'
+SET search_path = pg_catalog, flowlens, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET jit = off
 AS $$
 DECLARE
     batch_size CONSTANT integer := 10000;
     batch_blocks CONSTANT integer := 1000;
-    by_index boolean := EXISTS (
-        SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-        WHERE i.indrelid = relation AND i.indisvalid AND a.attname = time_column);
+    way text := flowlens.batch_way(relation, time_column);
     blocks bigint := pg_relation_size(relation) / current_setting('block_size')::bigint;
+    first bigint;
     region text;
-    found_rows bigint;
-    last_found text;
 BEGIN
     PERFORM flowlens.hold_retention_locks(table_name);
     IF flowlens.is_distributed(relation) THEN
@@ -521,27 +610,21 @@ BEGIN
     END IF;
     LOOP
         -- dead rows of the batches before must not be passed again: go on from the last time, or block by block
-        region := CASE WHEN NOT by_index THEN
-                      format('r.ctid >= ''(%1$s,0)'' AND r.ctid < ''(%2$s,0)''', coalesce(place, '0'), coalesce(place, '0')::bigint + batch_blocks)
-                  WHEN place IS NULL THEN 'true' ELSE format('%I >= %L', time_column, place) END;
-        EXECUTE format($q$
-            WITH doomed AS MATERIALIZED (SELECT r.ctid AS address, r.%2$I AS at FROM ONLY %1$s r WHERE %3$s AND (%4$s) %5$s LIMIT %6$s),
-            gone AS (DELETE FROM ONLY %1$s r WHERE r.ctid = ANY (ARRAY(SELECT d.address FROM doomed d)) RETURNING r.*)%7$s
-            SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM doomed), (SELECT max(d.at)::text FROM doomed d)
-            $q$, relation, time_column, region, condition, CASE WHEN by_index THEN format('ORDER BY r.%I', time_column) ELSE '' END, batch_size,
-            CASE table_name WHEN 'fact_repo_snapshots' THEN format(', rolled AS (%s)', flowlens.roll_up_statement('gone')) ELSE '' END)
-            INTO deleted, found_rows, last_found;
-        IF by_index THEN
-            place := CASE WHEN found_rows = batch_size THEN last_found END;
-        ELSIF found_rows < batch_size THEN
-            place := coalesce(place, '0')::bigint + batch_blocks;
+        IF way = 'blocks' THEN
+            first := coalesce(place, '0');
+            region := format('(%s) AND r.ctid >= ''(%s,0)'' AND r.ctid < ''(%s,0)''', condition, first, first + batch_blocks);
+            SELECT d.deleted INTO deleted FROM flowlens.delete_addresses(relation, table_name, NULL, region, condition, batch_size) d;
+            place := CASE WHEN deleted > 0 THEN first WHEN first + batch_blocks < blocks THEN first + batch_blocks END;
         ELSE
-            place := coalesce(place, '0');
+            region := format('(%s)%s', condition, CASE WHEN place IS NOT NULL THEN format(' AND r.%I >= %L', time_column, place) END);
+            IF way = 'range' THEN
+                SELECT d.* INTO place, deleted FROM flowlens.delete_range(relation, table_name, time_column, region, batch_size, place) d;
+            ELSE    -- the condition of versions is long, and while retention holds its locks nobody changes them
+                SELECT d.* INTO place, deleted
+                FROM flowlens.delete_addresses(relation, table_name, time_column, region, CASE table_name WHEN 'dim_repositories' THEN 'true' ELSE condition END, batch_size) d;
+            END IF;
         END IF;
-        IF NOT by_index AND place::bigint >= blocks THEN
-            place := NULL;
-        END IF;
-        EXIT WHEN place IS NULL OR found_rows > 0;
+        EXIT WHEN place IS NULL OR deleted > 0;
     END LOOP;
 END
 $$;
