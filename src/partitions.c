@@ -378,32 +378,35 @@ allow_default_partition(Oid parent, DateADT day)
 	AcceptInvalidationMessages();
 }
 
-/* Refuses a regclass that is only a number */
-static void
-check_relation_exists(Oid relation)
-{
-	if (get_rel_name(relation) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relation)));
-}
-
-PG_FUNCTION_INFO_V1(flowlens_ensure_partition);
-
-/* SQL: makes sure that a table has a partition for a day */
-Datum
-flowlens_ensure_partition(PG_FUNCTION_ARGS)
+/* Makes a partition for the arguments of a call, a table and a day, unless there is one; returns whether it made one */
+static bool
+make_partition_for_call(FunctionCallInfo fcinfo, uint64 *moved)
 {
 	Oid			parent = PG_GETARG_OID(0);
 	DateADT		day = PG_GETARG_DATEADT(1);
 	bool		created;
 
 	check_snapshot_date(day);
-	check_relation_exists(parent);
+	/* a regclass may be only a number */
+	if (get_rel_name(parent) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", parent)));
 	SPI_connect();
-	created = ensure_partition(parent, day);
+	created = make_partition(parent, day, moved);
 	SPI_finish();
-	PG_RETURN_BOOL(created);
+	return created;
+}
+
+PG_FUNCTION_INFO_V1(flowlens_ensure_partition);
+
+/* SQL: makes sure that a table has a partition for a day; returns whether it made one */
+Datum
+flowlens_ensure_partition(PG_FUNCTION_ARGS)
+{
+	uint64		moved;
+
+	PG_RETURN_BOOL(make_partition_for_call(fcinfo, &moved));
 }
 
 PG_FUNCTION_INFO_V1(flowlens_move_from_default);
@@ -412,14 +415,8 @@ PG_FUNCTION_INFO_V1(flowlens_move_from_default);
 Datum
 flowlens_move_from_default(PG_FUNCTION_ARGS)
 {
-	Oid			parent = PG_GETARG_OID(0);
-	DateADT		day = PG_GETARG_DATEADT(1);
 	uint64		moved;
 
-	check_snapshot_date(day);
-	check_relation_exists(parent);
-	SPI_connect();
-	(void) make_partition(parent, day, &moved);
-	SPI_finish();
+	(void) make_partition_for_call(fcinfo, &moved);
 	PG_RETURN_INT64((int64) moved);
 }

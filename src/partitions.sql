@@ -7,6 +7,24 @@ COMMENT ON FUNCTION flowlens.ensure_partition(regclass, date) IS
 -- creates tables: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.ensure_partition(regclass, date) FROM PUBLIC;
 
+CREATE FUNCTION flowlens.partitioned_tables()
+RETURNS TABLE (target regclass, default_partition regclass, key_column name, by_date boolean)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT c.oid::regclass, nullif(k.partdefid, 0)::regclass, a.attname, a.atttypid = 'date'::regtype
+    FROM flowlens.retention_policies p
+    JOIN pg_class c ON c.relname = p.table_name AND c.relnamespace = 'flowlens'::regnamespace AND c.relkind = 'p'
+    JOIN pg_partitioned_table k ON k.partrelid = c.oid
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.partattrs[0]
+    WHERE p.partition_interval IS NOT NULL
+    ORDER BY p.table_name;
+END
+$$;
+COMMENT ON FUNCTION flowlens.partitioned_tables() IS
+'Tables of retention_policies that are kept in partitions, by name, with the default partition and the partition key (NULL = an expression).';
+
 CREATE FUNCTION flowlens.maintain_partitions(ahead interval DEFAULT NULL, as_of timestamptz DEFAULT now())
 RETURNS integer LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 SET lock_timeout = '100ms'    -- who comes to a table waits behind us
@@ -15,7 +33,7 @@ DECLARE
     today date;
     last_day date;
     created integer := 0;
-    policy record;
+    parent regclass;
 BEGIN
     ahead := coalesce(ahead, (SELECT s.value::interval FROM flowlens.settings s WHERE s.name = 'partitions_ahead'), interval '3 days');
     IF ahead < interval '0' OR ahead > interval '366 days' THEN
@@ -27,18 +45,12 @@ BEGIN
     END IF;
     today := (as_of AT TIME ZONE 'UTC')::date;
     last_day := (today + ahead)::date;
-    FOR policy IN
-        SELECT c.oid::regclass AS parent
-        FROM flowlens.retention_policies p
-        JOIN pg_class c ON c.relname = p.table_name AND c.relnamespace = 'flowlens'::regnamespace AND c.relkind = 'p'
-        WHERE p.partition_interval IS NOT NULL
-        ORDER BY p.table_name
-    LOOP
+    FOR parent IN SELECT t.target FROM flowlens.partitioned_tables() t LOOP
         BEGIN
-            SELECT created + count(*) FILTER (WHERE flowlens.ensure_partition(policy.parent, d::date)) INTO created
+            SELECT created + count(*) FILTER (WHERE flowlens.ensure_partition(parent, d::date)) INTO created
             FROM generate_series(today::timestamp, last_day::timestamp, interval '1 day') d;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            RAISE WARNING 'partitions of table "%" were not created: it is in use', policy.parent USING
+            RAISE WARNING 'partitions of table "%" were not created: it is in use', parent USING
                 HINT = 'Rows of their days go to the default partition until a later run creates them.';
         END;
     END LOOP;
@@ -50,7 +62,6 @@ COMMENT ON FUNCTION flowlens.maintain_partitions(interval, timestamptz) IS
 -- creates tables: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.maintain_partitions(interval, timestamptz) FROM PUBLIC;
 
-
 CREATE FUNCTION flowlens.default_partition_days()
 RETURNS TABLE (target regclass, day date)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
@@ -59,20 +70,11 @@ DECLARE
     part record;
     days date[];
 BEGIN
-    FOR part IN
-        SELECT c.oid::regclass AS parent, k.partdefid::regclass AS name, a.attname,
-               CASE a.atttypid WHEN 'date'::regtype THEN '%I' ELSE '(%I AT TIME ZONE ''UTC'')::date' END AS day
-        FROM flowlens.retention_policies p
-        JOIN pg_class c ON c.relname = p.table_name AND c.relnamespace = 'flowlens'::regnamespace AND c.relkind = 'p'
-        JOIN pg_partitioned_table k ON k.partrelid = c.oid AND k.partdefid <> 0
-        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.partattrs[0]
-        WHERE p.partition_interval IS NOT NULL
-        ORDER BY p.table_name
-    LOOP
+    FOR part IN SELECT * FROM flowlens.partitioned_tables() t WHERE t.default_partition IS NOT NULL AND t.key_column IS NOT NULL LOOP
         -- the days that a partition can have; a row of another one stays; without ONLY, behind which Citus sees no shards
         EXECUTE format('SELECT ARRAY(SELECT DISTINCT %s FROM %s WHERE %I >= ''1970-01-01 00:00+00'' AND %3$I < ''9999-12-31 00:00+00'')',
-                       format(part.day, part.attname), part.name, part.attname) INTO days;
-        RETURN QUERY SELECT part.parent, d FROM unnest(days) d ORDER BY d;
+                       format(CASE WHEN part.by_date THEN '%I' ELSE '(%I AT TIME ZONE ''UTC'')::date' END, part.key_column), part.default_partition, part.key_column) INTO days;
+        RETURN QUERY SELECT part.target, d FROM unnest(days) d ORDER BY d;
     END LOOP;
 END
 $$;
@@ -145,15 +147,8 @@ AS $$
 DECLARE
     table_row record;
 BEGIN
-    FOR table_row IN
-        SELECT c.oid::regclass AS parent, nullif(k.partdefid, 0)::regclass AS default_partition
-        FROM flowlens.retention_policies p
-        JOIN pg_class c ON c.relname = p.table_name AND c.relnamespace = 'flowlens'::regnamespace AND c.relkind = 'p'
-        JOIN pg_partitioned_table k ON k.partrelid = c.oid
-        WHERE p.partition_interval IS NOT NULL
-        ORDER BY p.table_name
-    LOOP
-        target := table_row.parent;
+    FOR table_row IN SELECT * FROM flowlens.partitioned_tables() LOOP
+        target := table_row.target;
         WITH RECURSIVE part AS MATERIALIZED (
             SELECT p.lower, p.upper FROM flowlens.partitions_of(target) p WHERE NOT p.is_default
         ), chain AS (

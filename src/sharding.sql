@@ -63,15 +63,7 @@ BEGIN
     CREATE OR REPLACE VIEW flowlens.analytics_momentum_backtests AS
     SELECT days.as_of, days.horizon, days.model, days.model_version, quality.n AS repositories, quality.ndcg AS ndcg_at_100,
            quality.precision_at_k AS precision_at_100, quality.spearman
-    FROM (
-        SELECT d.day AS as_of, h.horizon, d.model, d.model_version
-        FROM flowlens.pipeline_days d
-        CROSS JOIN (VALUES (7), (28)) h (horizon)
-        WHERE d.published_at IS NOT NULL
-          AND EXISTS (SELECT 1 FROM flowlens.pipeline_days later WHERE later.day = d.day + h.horizon AND later.published_at IS NOT NULL)
-        ORDER BY d.day DESC, h.horizon
-        LIMIT 30
-    ) days
+    FROM flowlens.momentum_backtest_days days
     CROSS JOIN LATERAL flowlens.momentum_backtest(days.as_of, days.horizon, 100) quality
     ORDER BY days.as_of DESC, days.horizon;
 END

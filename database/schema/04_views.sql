@@ -148,6 +148,17 @@ ORDER BY repos_using_service DESC, s.service_type;
 COMMENT ON VIEW flowlens.analytics_render_services_adoption IS
 'Each kind of Render service on the newest published day: how many repositories use it, how complex they are.';
 
+CREATE OR REPLACE VIEW flowlens.momentum_backtest_days AS
+SELECT d.day AS as_of, h.horizon, d.model, d.model_version
+FROM flowlens.pipeline_days d
+CROSS JOIN (VALUES (7), (28)) h (horizon)
+WHERE d.published_at IS NOT NULL
+  AND EXISTS (SELECT 1 FROM flowlens.pipeline_days later WHERE later.day = d.day + h.horizon AND later.published_at IS NOT NULL)
+ORDER BY d.day DESC, h.horizon
+LIMIT 30;
+COMMENT ON VIEW flowlens.momentum_backtest_days IS
+'The last 30 pairs of a published day and a horizon (7 or 28 days) whose outcome is published too, newest first. Part of analytics_momentum_backtests.';
+
 CREATE OR REPLACE VIEW flowlens.analytics_momentum_backtests AS
 SELECT
     days.as_of,
@@ -158,15 +169,7 @@ SELECT
     quality.ndcg_at_100,
     quality.precision_at_100,
     quality.spearman
-FROM (
-    SELECT d.day AS as_of, h.horizon, d.model, d.model_version
-    FROM flowlens.pipeline_days d
-    CROSS JOIN (VALUES (7), (28)) h (horizon)
-    WHERE d.published_at IS NOT NULL
-      AND EXISTS (SELECT 1 FROM flowlens.pipeline_days later WHERE later.day = d.day + h.horizon AND later.published_at IS NOT NULL)
-    ORDER BY d.day DESC, h.horizon
-    LIMIT 30
-) days
+FROM flowlens.momentum_backtest_days days
 CROSS JOIN LATERAL (
     SELECT
         count(*) AS repositories,

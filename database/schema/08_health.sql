@@ -1,5 +1,6 @@
 -- Health: one row per check. Plain PostgreSQL; no check reads a large table: counts stop at a limit, partitions are asked
--- whether they hold a row, and the newest answers are what staging remembers of them.
+-- whether they hold a row, and the newest answers are what staging remembers of them. A new connection plans every statement
+-- anew, which costs more than its execution: what several checks ask for is asked in PL/pgSQL, which plans it once.
 CREATE SCHEMA IF NOT EXISTS flowlens;
 
 -- What a check shows of a point in time
@@ -19,42 +20,53 @@ $$;
 COMMENT ON FUNCTION flowlens.health_rows(bigint, bigint, interval) IS 'A counted backlog with the age of its oldest row, as checks of health show it; counting ends behind "most".';
 
 CREATE OR REPLACE FUNCTION flowlens.health_setting(name text)
-RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
-AS $$ SELECT s.value FROM flowlens.settings s WHERE s.name = 'health_' || health_setting.name $$;
+RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT s.value FROM flowlens.settings s WHERE s.name = 'health_' || health_setting.name);
+END
+$$;
 COMMENT ON FUNCTION flowlens.health_setting(text) IS 'A threshold of health from settings; NULL (also for a missing row) turns its check off.';
 
 -- How long something that never happened may be missing: from the installation on. NULL without the extension.
 CREATE OR REPLACE FUNCTION flowlens.health_installed_at()
-RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
-AS $$ SELECT min(v.installed_at) FROM flowlens.schema_version v $$;
+RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT min(v.installed_at) FROM flowlens.schema_version v);
+END
+$$;
 COMMENT ON FUNCTION flowlens.health_installed_at() IS 'When install() first ran; NULL where the tables were made without the extension.';
 
 CREATE OR REPLACE FUNCTION flowlens.health_last_success(workflow text, step text DEFAULT NULL)
-RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
+RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
+BEGIN
     -- a run that completed has passed all its steps; one that failed has passed those before
-    SELECT greatest(
+    RETURN greatest(
         (SELECT r.completed_at FROM flowlens.fact_workflow_runs r
          WHERE r.workflow_name = workflow AND r.status = 'completed' ORDER BY r.started_at DESC LIMIT 1),
         (SELECT max((t.task ->> 'finished_at')::timestamptz)
          FROM (SELECT r.task_tree FROM flowlens.fact_workflow_runs r
                WHERE r.workflow_name = workflow AND r.status IN ('failed', 'crashed', 'running') ORDER BY r.started_at DESC LIMIT 10) recent,
               jsonb_array_elements(recent.task_tree) t (task)
-         WHERE split_part(t.task ->> 'name', ' ', 1) = step AND t.task ->> 'status' = 'completed'))
+         WHERE split_part(t.task ->> 'name', ' ', 1) = step AND t.task ->> 'status' = 'completed'));
+END
 $$;
 COMMENT ON FUNCTION flowlens.health_last_success(text, text) IS
 'When a workflow, or a step of it, last succeeded: its last completed run, or the step in one of the last ten that did not complete.';
 
 CREATE OR REPLACE FUNCTION flowlens.health_runs(as_of timestamptz)
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED
-SET search_path = pg_catalog, flowlens, pg_temp SET TimeZone = 'UTC' SET enable_seqscan = off SET jit = off
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
     installed_at timestamptz := flowlens.health_installed_at();
     pipeline_age interval := flowlens.health_setting('pipeline_age');
     retention_age interval := flowlens.health_setting('retention_age');
+    last_run timestamptz := flowlens.health_last_success('pipeline');
+    jobs bigint := 0;
 BEGIN
     RETURN QUERY
     SELECT 'last success: ' || x.label, coalesce(x.at > as_of - x.most, x.most IS NULL OR installed_at > as_of - x.most OR installed_at IS NULL),
@@ -85,14 +97,22 @@ BEGIN
            format('%s crashed, %s failed in the last day; %s without a success after it', t.crashed, t.failed, t.unhealed),
            'See error_message in flowlens.fact_workflow_runs and the log of the server; the next run finishes what is left.'
     FROM total t;
+
+    IF to_regclass('cron.job') IS NOT NULL AND has_schema_privilege('cron', 'USAGE') AND has_table_privilege('cron.job', 'SELECT') THEN
+        EXECUTE 'SELECT count(*) FROM cron.job j WHERE j.database = current_database() AND j.active '
+                'AND j.command IN (''CALL flowlens.run_pipeline()'', ''CALL flowlens.apply_retention()'')' INTO jobs;
+    END IF;
+    -- jobs of other roles, in another database or of another scheduler cannot be seen: their runs can
+    RETURN QUERY SELECT 'jobs registered', jobs > 0 OR pipeline_age IS NULL OR installed_at IS NULL OR coalesce(last_run, installed_at) > as_of - pipeline_age,
+        CASE WHEN jobs > 0 THEN jobs || ' in pg_cron' ELSE 'none in pg_cron here; pipeline ran ' || flowlens.health_age(last_run, as_of) END,
+        'SELECT flowlens.schedule(), or call the pipeline from cron(8) or systemd: docs/operations.md shows how.';
 END
 $$;
-COMMENT ON FUNCTION flowlens.health_runs(timestamptz) IS 'Checks of health about runs: last success of each step and of the retention, crashed and failed runs. Part of health_report().';
+COMMENT ON FUNCTION flowlens.health_runs(timestamptz) IS 'Checks of health about runs: last success of each step and of the retention, crashed and failed runs, a job of pg_cron or else a pipeline that runs. Part of health_report().';
 
 CREATE OR REPLACE FUNCTION flowlens.health_unstaged(source text, as_of timestamptz)
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED
-SET search_path = pg_catalog, flowlens, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -119,8 +139,7 @@ COMMENT ON FUNCTION flowlens.health_unstaged(text, timestamptz) IS 'Check of hea
 
 CREATE OR REPLACE FUNCTION flowlens.health_queues(as_of timestamptz)
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED
-SET search_path = pg_catalog, flowlens, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -153,25 +172,40 @@ END
 $$;
 COMMENT ON FUNCTION flowlens.health_queues(timestamptz) IS 'Checks of health about work queues: what waits and for how long, dead letters. Part of health_report().';
 
+CREATE OR REPLACE FUNCTION flowlens.health_holds_rows(partition regclass)
+RETURNS boolean LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
+AS $$
+DECLARE
+    holds_rows boolean;
+BEGIN
+    -- most of them are empty files, and a query would open their indexes too; rows of a distributed table are elsewhere
+    IF pg_relation_size(partition) = 0 AND to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', partition) INTO holds_rows;
+    RETURN holds_rows;
+END
+$$;
+COMMENT ON FUNCTION flowlens.health_holds_rows(regclass) IS 'Whether a partition holds a row. Part of health_report().';
+
 CREATE OR REPLACE FUNCTION flowlens.health_partitions(as_of timestamptz)
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED
-SET search_path = pg_catalog, flowlens, pg_temp SET TimeZone = 'UTC' SET datestyle = 'ISO, YMD' SET jit = off
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
     installed_at timestamptz := flowlens.health_installed_at();
     tomorrow timestamptz := date_trunc('day', as_of) + interval '1 day';
+    most interval := flowlens.health_setting('retention_age');
+    needed date[] := ARRAY(SELECT flowlens.retention_needed_days());
     part record;
-    holds_rows boolean;
     strays text;
 BEGIN
     -- without the extension nobody makes partitions, and the default ones hold everything
     IF installed_at IS NOT NULL THEN
         FOR part IN SELECT p.relname AS parent, k.partdefid::regclass AS partition FROM pg_class p JOIN pg_partitioned_table k ON k.partrelid = p.oid
                     WHERE p.relnamespace = 'flowlens'::regnamespace AND k.partdefid <> 0 ORDER BY p.relname LOOP
-            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part.partition) INTO holds_rows;
-            strays := CASE WHEN holds_rows THEN concat_ws(', ', strays, part.parent) ELSE strays END;
+            strays := CASE WHEN flowlens.health_holds_rows(part.partition) THEN concat_ws(', ', strays, part.parent) ELSE strays END;
         END LOOP;
     END IF;
     RETURN QUERY SELECT 'default partitions', strays IS NULL, coalesce('rows in the default partition of ' || strays, 'empty'),
@@ -179,8 +213,7 @@ BEGIN
 
     RETURN QUERY
     WITH policy AS MATERIALIZED (
-        SELECT p.table_name, c.oid::regclass AS target, b.partition, b.lower, b.upper,
-               b.upper <= date_trunc('day', as_of) - p.keep - flowlens.health_setting('retention_age')::interval AS overdue
+        SELECT p.table_name, b.partition, b.lower, b.upper, b.upper <= date_trunc('day', as_of) - p.keep - most AS overdue
         FROM flowlens.retention_policies p
         JOIN pg_class c ON c.relname = p.table_name AND c.relnamespace = 'flowlens'::regnamespace AND c.relkind = 'p'
         LEFT JOIN LATERAL flowlens.partitions_of(c.oid) b ON NOT b.is_default
@@ -200,7 +233,7 @@ BEGIN
            'A lock or rows that are not processed yet keep them: see the trace of the last run named retention in flowlens.fact_workflow_runs.'
     FROM policy p JOIN pg_class c ON c.oid = p.partition
     -- facts that the next day is scored from stay, whatever their age
-    WHERE p.overdue AND NOT (p.table_name LIKE 'fact%' AND flowlens.retention_keep_reason(p.target, p.partition, p.lower, p.upper) IS NOT NULL);
+    WHERE p.overdue AND NOT (p.table_name LIKE 'fact%' AND flowlens.facts_keep_reason(needed, p.lower, p.upper) IS NOT NULL);
 
     RETURN QUERY
     SELECT 'blocked drops', count(*) FILTER (WHERE b.attempts > 1) = 0,
@@ -214,7 +247,7 @@ COMMENT ON FUNCTION flowlens.health_partitions(timestamptz) IS 'Checks of health
 
 -- The newest delivery: deliveries are appended, so it is near the end of the newest partition that holds any
 CREATE OR REPLACE FUNCTION flowlens.health_newest_event()
-RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp SET enable_seqscan = off
+RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
     part record;
@@ -236,14 +269,12 @@ COMMENT ON FUNCTION flowlens.health_newest_event() IS 'When about the newest web
 
 CREATE OR REPLACE FUNCTION flowlens.health_sources(as_of timestamptz)
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED
-SET search_path = pg_catalog, flowlens, pg_temp SET TimeZone = 'UTC' SET datestyle = 'ISO, YMD' SET jit = off
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
     skew interval := coalesce(flowlens.health_setting('clock_skew')::interval, interval '5 minutes');
     part record;
-    holds_rows boolean;
     newest record;
     future text;
 BEGIN
@@ -254,13 +285,12 @@ BEGIN
             format('Nothing newer came from GitHub: see the program that fetches it, or set health_age_%s in flowlens.settings.', newest.source);
         future := CASE WHEN newest.at > as_of + skew THEN concat_ws(', ', future, format('%s up to %s', newest.source, newest.at)) ELSE future END;
     END LOOP;
-    FOR part IN SELECT t.source, t.key_column, b.partition, b.lower, b.upper
-                FROM (VALUES ('raw_github_repos', 'fetch_timestamp'), ('raw_repo_metrics', 'fetch_timestamp'), ('raw_github_events', 'received_at')) t (source, key_column)
+    FOR part IN SELECT t.source, b.partition, b.lower
+                FROM unnest(ARRAY['raw_github_repos', 'raw_repo_metrics', 'raw_github_events']) t (source)
                 CROSS JOIN LATERAL flowlens.partitions_of(format('flowlens.%I', t.source)::regclass) b
                 WHERE b.lower > as_of + skew LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM flowlens.%I WHERE %I >= $1 AND %2$I < $2)', part.source, part.key_column)
-        INTO holds_rows USING part.lower, part.upper;
-        future := CASE WHEN holds_rows THEN concat_ws(', ', future, part.source || ' from ' || to_char(part.lower, 'YYYY-MM-DD')) ELSE future END;
+        future := CASE WHEN flowlens.health_holds_rows(part.partition)
+            THEN concat_ws(', ', future, part.source || ' from ' || to_char(part.lower, 'YYYY-MM-DD')) ELSE future END;
     END LOOP;
     SELECT concat_ws(', ', future, string_agg('run ' || r.run_id, ', ')) INTO future
     FROM flowlens.fact_workflow_runs r WHERE r.started_at > as_of + skew;
@@ -270,32 +300,9 @@ END
 $$;
 COMMENT ON FUNCTION flowlens.health_sources(timestamptz) IS 'Checks of health about what arrives: how old the newest of each source is, and nothing from the future. Part of health_report().';
 
-CREATE OR REPLACE FUNCTION flowlens.health_jobs(as_of timestamptz)
-RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    most interval := flowlens.health_setting('pipeline_age');
-    last_run timestamptz := flowlens.health_last_success('pipeline');
-    installed_at timestamptz := flowlens.health_installed_at();
-    jobs bigint := 0;
-BEGIN
-    IF to_regclass('cron.job') IS NOT NULL AND has_schema_privilege('cron', 'USAGE') AND has_table_privilege('cron.job', 'SELECT') THEN
-        EXECUTE 'SELECT count(*) FROM cron.job j WHERE j.database = current_database() AND j.active '
-                'AND j.command IN (''CALL flowlens.run_pipeline()'', ''CALL flowlens.apply_retention()'')' INTO jobs;
-    END IF;
-    -- jobs of other roles, in another database or of another scheduler cannot be seen: their runs can
-    RETURN QUERY SELECT 'jobs registered', jobs > 0 OR most IS NULL OR installed_at IS NULL OR coalesce(last_run, installed_at) > as_of - most,
-        CASE WHEN jobs > 0 THEN jobs || ' in pg_cron' ELSE 'none in pg_cron here; pipeline ran ' || flowlens.health_age(last_run, as_of) END,
-        'SELECT flowlens.schedule(), or call the pipeline from cron(8) or systemd: docs/operations.md shows how.';
-END
-$$;
-COMMENT ON FUNCTION flowlens.health_jobs(timestamptz) IS 'Check of health about schedules: a job of pg_cron, or else a pipeline that runs. Part of health_report().';
-
 CREATE OR REPLACE FUNCTION flowlens.health_results(as_of timestamptz)
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp SET TimeZone = 'UTC' SET jit = off
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -318,11 +325,13 @@ COMMENT ON FUNCTION flowlens.health_results(timestamptz) IS 'Checks of health ab
 
 CREATE OR REPLACE FUNCTION flowlens.health_report(as_of timestamptz DEFAULT now())
 RETURNS TABLE (name text, ok boolean, value text, hint text)
-LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, flowlens, pg_temp
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, flowlens, pg_temp SET TimeZone = 'UTC' SET datestyle = 'ISO, YMD'
+-- no table is read as a whole, and no statement of a check planned more than once in a connection
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
     SELECT c.name, c.ok, c.value, CASE WHEN NOT c.ok THEN c.hint END
     FROM (SELECT * FROM flowlens.health_runs(as_of)
-          UNION ALL SELECT * FROM flowlens.health_jobs(as_of)
           UNION ALL SELECT * FROM flowlens.health_sources(as_of)
           UNION ALL SELECT * FROM flowlens.health_unstaged('raw_github_repos', as_of)
           UNION ALL SELECT * FROM flowlens.health_unstaged('raw_repo_metrics', as_of)
