@@ -56,4 +56,39 @@ BEGIN;
 CALL flowlens.run_pipeline('2024-03-10');
 \set VERBOSITY default
 ROLLBACK;
-DROP FUNCTION store;
+
+-- a day that has not begun is refused before anything is done: today is the last one, in UTC whatever the session's TimeZone
+TRUNCATE flowlens.fact_workflow_runs;
+CREATE FUNCTION refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    message text;
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN concat_ws(' | ', SQLSTATE, regexp_replace(message, '[0-9]{4}-[0-9]{2}-[0-9]{2}', 'YYYY-MM-DD'),
+                     detail = format('Today is "%s" in UTC.', (clock_timestamp() AT TIME ZONE 'UTC')::date), hint);
+END $$;
+SET datestyle = 'ISO';
+SELECT (now() AT TIME ZONE 'UTC')::date AS today, (now() AT TIME ZONE 'UTC')::date + 1 AS tomorrow \gset
+SET TimeZone = 'Pacific/Apia';
+SELECT refused(format('SELECT flowlens.target_day(%L)', (now() AT TIME ZONE 'UTC')::date + d)) FROM unnest('{0,1,400}'::integer[]) d;
+SELECT refused(format('SELECT flowlens.target_day(%L)', d)) FROM unnest('{1969-12-31,1970-01-01,infinity}'::date[]) d;
+SET TimeZone = 'UTC';
+SELECT store(1, 99, now());
+SELECT flowlens.target_day(NULL) = :'today';
+SELECT refused(format('SELECT * FROM flowlens.load_snapshots(%L)', :'tomorrow'));
+SELECT refused(format('SELECT * FROM flowlens.load_to_analytics(%L)', :'tomorrow'));
+SELECT count(*) FROM flowlens.preview_snapshots(:'tomorrow');
+\set VERBOSITY sqlstate
+CALL flowlens.run_pipeline(:'tomorrow');
+\set VERBOSITY default
+SELECT count(*) FROM flowlens.fact_workflow_runs;
+CALL flowlens.run_pipeline(:'today');
+CALL flowlens.run_pipeline();
+SELECT status, count(*) FROM flowlens.fact_workflow_runs GROUP BY 1;
+SELECT day - :'today'::date AS days_ahead, published_at IS NOT NULL AS published, scored, stale FROM flowlens.pipeline_days WHERE day >= :'today';
+DROP FUNCTION refused, store;

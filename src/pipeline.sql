@@ -1,10 +1,16 @@
 -- pipeline --------------------------------------------------------------------
+CREATE FUNCTION flowlens.target_day(snapshot_date date)
+RETURNS date AS 'MODULE_PATHNAME', 'flowlens_target_day' LANGUAGE C VOLATILE PARALLEL SAFE
+SET search_path = pg_catalog, flowlens, pg_temp;
+COMMENT ON FUNCTION flowlens.target_day(date) IS
+'The UTC day that a run works for: the one asked for, NULL = today. Errors: invalid_parameter_value for a day that has not begun. Part of run_pipeline() and load_to_analytics().';
+
 CREATE FUNCTION flowlens.load_to_analytics(snapshot_date date DEFAULT NULL,
     OUT inserted bigint, OUT versioned bigint, OUT unchanged bigint, OUT scored bigint, OUT stale bigint)
 RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, flowlens, pg_temp
 AS $$
 DECLARE
-    day date := coalesce(snapshot_date, (now() AT TIME ZONE 'UTC')::date);
+    day date := flowlens.target_day(snapshot_date);
 BEGIN
     SELECT d.inserted, d.versioned, d.unchanged INTO inserted, versioned, unchanged
     FROM flowlens.load_dimensions(greatest(now(), (day + 1)::timestamp AT TIME ZONE 'UTC')) d;
@@ -12,7 +18,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION flowlens.load_to_analytics(date) IS
-'load_dimensions() and load_snapshots() of one UTC day (NULL = today); returns the counts of both.';
+'load_dimensions() and load_snapshots() of one UTC day (NULL = today); returns the counts of both. Errors: invalid_parameter_value for a day that has not begun.';
 -- writes analytics: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.load_to_analytics(date) FROM PUBLIC;
 
@@ -117,7 +123,7 @@ DECLARE    -- types by their full names: the search_path is still the caller's
 BEGIN
     -- a procedure that commits cannot pin its search_path by itself: it is set anew in each transaction
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
-    target := coalesce(snapshot_date, (clock_timestamp() AT TIME ZONE 'UTC')::date);
+    target := flowlens.target_day(snapshot_date);
     SELECT * INTO run FROM flowlens.begin_pipeline_run();
     COMMIT;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, flowlens, pg_temp', true);
@@ -168,7 +174,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE flowlens.run_pipeline(date) IS
-'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, rows of default partitions moved to their own, webhooks, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error.';
+'Takes what arrived through all layers and scores every UTC day up to snapshot_date (NULL = today) that needs it: partitions, rows of default partitions moved to their own, webhooks, staging, dimensions, snapshots. Commits after each step; its trace is in fact_workflow_runs. Skips with a notice when another run is going on. A step that fails ends the run with status failed and its own error. Errors: invalid_parameter_value for a day that has not begun, before anything is done.';
 -- writes all layers: the owner decides who may
 REVOKE ALL ON PROCEDURE flowlens.run_pipeline(date) FROM PUBLIC;
 

@@ -275,6 +275,7 @@ flowlens_load_snapshots(PG_FUNCTION_ARGS)
 
 	day->day = PG_ARGISNULL(0) ? utc_day(GetCurrentTimestamp()) : PG_GETARG_DATEADT(0);
 	check_snapshot_date(day->day);
+	check_day_has_begun(day->day);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "load_snapshots() does not return a row");
 

@@ -6,7 +6,7 @@ SET enable_hashjoin = off    -- days are stored in the order of github_id: mergi
 SET jit = off                -- compiling takes longer than it saves
 SET default_statistics_target = 10;    -- a small sample is enough for the plans of the next day
 COMMENT ON FUNCTION flowlens.load_snapshots(date) IS
-'Scores, ranks and publishes a UTC day (NULL = today) in one transaction: "scored" repositories were observed that day, "stale" ones carried from the last published day (for as long as setting "stale_after"). Again with nothing new it writes nothing. Errors: datetime_field_overflow, undefined_object for a model that does not exist. Not strict: NULL means today.';
+'Scores, ranks and publishes a UTC day (NULL = today) in one transaction: "scored" repositories were observed that day, "stale" ones carried from the last published day (for as long as setting "stale_after"). Again with nothing new it writes nothing. Errors: datetime_field_overflow, invalid_parameter_value for a day that has not begun, undefined_object for a model that does not exist. Not strict: NULL means today.';
 -- writes facts: the owner decides who may
 REVOKE ALL ON FUNCTION flowlens.load_snapshots(date) FROM PUBLIC;
 

@@ -31,5 +31,6 @@ utc_day_start(DateADT day)
 
 extern void check_observed_at(TimestampTz observed_at);
 extern void check_snapshot_date(DateADT day);
+extern void check_day_has_begun(DateADT day);
 
 #endif							/* FLOWLENS_UTIL_DAYS_H */
