@@ -1,6 +1,6 @@
 -- pipeline --------------------------------------------------------------------
 CREATE FUNCTION flowlens.target_day(snapshot_date date)
-RETURNS date AS 'MODULE_PATHNAME', 'flowlens_target_day' LANGUAGE C VOLATILE PARALLEL SAFE
+RETURNS date AS 'MODULE_PATHNAME', 'flowlens_target_day' LANGUAGE C STABLE PARALLEL SAFE
 SET search_path = pg_catalog, flowlens, pg_temp;
 COMMENT ON FUNCTION flowlens.target_day(date) IS
 'The UTC day that a run works for: the one asked for, NULL = today. Errors: invalid_parameter_value for a day that has not begun. Part of run_pipeline() and load_to_analytics().';
