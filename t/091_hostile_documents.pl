@@ -14,6 +14,7 @@ use Test::More;
 my $seed = $ENV{FLOWLENS_SEED} // 20240501;
 my $documents = $ENV{FLOWLENS_DOCUMENTS} // ($ENV{FLOWLENS_LONG} ? 200_000 : 5_000);
 my $batch_size = 500;
+my $batches_each = 40;    # then databases are made anew: each batch looks at all that is there
 
 my $node = PostgreSQL::Test::Cluster->new('hostile');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
@@ -29,13 +30,27 @@ $node->start;
 
 # Two databases: one that holds all of Unicode, and one that does not
 my @databases = ('utf8', 'latin1');
-for my $database (@databases)
+sub make_databases
 {
+	for my $database (@databases)
+	{
+		$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $database");
+		make_database($database);
+	}
+	return;
+}
+
+# Makes an empty database with what the checks need
+sub make_database
+{
+	my ($database) = @_;
 	$node->safe_psql('postgres', "CREATE DATABASE $database ENCODING '$database' LOCALE 'C' TEMPLATE template0");
 	$node->safe_psql($database, 'CREATE EXTENSION flowlens_trender; SELECT flowlens.install()');
 	$node->safe_psql($database, slurp_file('sql/webhook_setup.sql'));
 	$node->safe_psql($database, slurp_file('t/lib/hostile_documents.sql'));
+	return;
 }
+make_databases();
 
 # Templates. "MARK" stands for what makes a document recognisable.
 my $answer = Mutation::tree(q({"id": 424242, "node_id": "R_1", "name": "rMARK", "full_name": "acme/rMARK", "private": false, "owner": {"login": "acme", "id": 7, "site_admin": false},
@@ -106,10 +121,36 @@ sub document
 	return join("\t", $number, $kind, $name, '\\\\x' . unpack('H*', $body), '\\\\x' . unpack('H*', $other));
 }
 
+# What the databases hold in the end is whole, and the checks would have seen what they look for
+sub check_databases
+{
+	for my $database (@databases)
+	{
+		note "$database: " . $node->safe_psql($database, q{SELECT string_agg(format('%s %s %s', kind, outcome, n), ', ' ORDER BY kind, n DESC) FROM outcome});
+		cmp_ok($node->safe_psql($database, 'SELECT count(*) FROM flowlens.stg_repos_rejected'), '>', 50, "$database: answers in quarantine");
+		cmp_ok($node->safe_psql($database, 'SELECT count(*) FROM flowlens.stg_repos_validated'), '>', 50, "$database: answers in staging");
+		cmp_ok($node->safe_psql($database, q{SELECT count(*) FROM flowlens.work_queue WHERE queue = 'flowlens.raw_github_events'::regclass AND last_error IS NOT NULL}), '>', 20, "$database: deliveries that failed, with their errors");
+		cmp_ok($node->safe_psql($database, 'SELECT count(*) FROM flowlens.pull_requests'), '>', 10, "$database: pull requests");
+		# the checks see what they look for
+		like($node->safe_psql($database, q{BEGIN; UPDATE flowlens.stg_repos_validated SET description = 'of another' WHERE description LIKE 'description%'; SELECT answer_problems(0)}), qr/is not its answer/, "$database: a value in another row would be seen");
+		like($node->safe_psql($database, q{BEGIN; DELETE FROM flowlens.stg_repos_rejected; SELECT answer_problems(0)}), qr/quarantine $/m, "$database: and a lost answer");
+		like($node->safe_psql($database, q{BEGIN; UPDATE flowlens.pull_requests SET title = 'title ' || (SELECT max(number) FROM document WHERE kind = 'webhook'); DELETE FROM flowlens.work_queue; SELECT webhook_problems()}), qr/title of another.*|nobody knows of/s, "$database: and a mixed up delivery");
+		# what passed the rules goes through all layers
+		is($node->safe_psql($database, q{CALL flowlens.run_pipeline('2024-04-04'); SELECT status FROM flowlens.fact_workflow_runs ORDER BY started_at DESC LIMIT 1}), 'completed', "$database: the pipeline takes them");
+		unlike($node->safe_psql($database, '\i database/check_analytics_load.sql'), qr/PROBLEM/, "$database: and the check script finds nothing");
+	}
+	return;
+}
+
 note "seed $seed, $documents documents";
 my ($number, $problems, $alive) = (0, '', 1);
 for (my $batch = 0; $number < $documents && $alive; $batch++)
 {
+	if ($batch > 0 && $batch % $batches_each == 0)
+	{
+		check_databases();
+		make_databases();
+	}
 	my $database = $databases[ $batch % 5 == 4 ? 1 : 0 ];
 	my $script = "SET statement_timeout = '300s';\nTRUNCATE document;\nCOPY document FROM STDIN;\n";
 	$script .= document(++$number) . "\n" for 1 .. $batch_size;
@@ -126,22 +167,7 @@ for (my $batch = 0; $number < $documents && $alive; $batch++)
 }
 ok($alive, 'all documents were processed');
 is($problems, '', 'no document did what it should not');
-
-for my $database (@databases)
-{
-	note "$database: " . $node->safe_psql($database, q{SELECT string_agg(format('%s %s %s', kind, outcome, n), ', ' ORDER BY kind, n DESC) FROM outcome});
-	cmp_ok($node->safe_psql($database, 'SELECT count(*) FROM flowlens.stg_repos_rejected'), '>', 50, "$database: answers in quarantine");
-	cmp_ok($node->safe_psql($database, 'SELECT count(*) FROM flowlens.stg_repos_validated'), '>', 50, "$database: answers in staging");
-	cmp_ok($node->safe_psql($database, q{SELECT count(*) FROM flowlens.work_queue WHERE queue = 'flowlens.raw_github_events'::regclass AND last_error IS NOT NULL}), '>', 20, "$database: deliveries that failed, with their errors");
-	cmp_ok($node->safe_psql($database, 'SELECT count(*) FROM flowlens.pull_requests'), '>', 10, "$database: pull requests");
-	# the checks see what they look for
-	like($node->safe_psql($database, q{BEGIN; UPDATE flowlens.stg_repos_validated SET description = 'of another' WHERE description LIKE 'description%'; SELECT answer_problems(0)}), qr/is not its answer/, "$database: a value in another row would be seen");
-	like($node->safe_psql($database, q{BEGIN; DELETE FROM flowlens.stg_repos_rejected; SELECT answer_problems(0)}), qr/quarantine $/m, "$database: and a lost answer");
-	like($node->safe_psql($database, q{BEGIN; UPDATE flowlens.pull_requests SET title = 'title ' || (SELECT max(number) FROM document WHERE kind = 'webhook'); DELETE FROM flowlens.work_queue; SELECT webhook_problems()}), qr/title of another.*|nobody knows of/s, "$database: and a mixed up delivery");
-	# what passed the rules goes through all layers
-	is($node->safe_psql($database, q{CALL flowlens.run_pipeline('2024-04-04'); SELECT status FROM flowlens.fact_workflow_runs ORDER BY started_at DESC LIMIT 1}), 'completed', "$database: the pipeline takes them");
-	unlike($node->safe_psql($database, '\i database/check_analytics_load.sql'), qr/PROBLEM/, "$database: and the check script finds nothing");
-}
+check_databases();
 unlike(slurp_file($node->logfile), qr/was terminated by signal|TRAP:|PANIC/, 'no backend died');
 
 $node->stop;
