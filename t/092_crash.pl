@@ -209,6 +209,13 @@ cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM flowlens.fact_workflo
 # a run that was killed last is marked by the next one of its kind
 $node->safe_psql('postgres', q{CALL flowlens.apply_retention('2024-01-02')}) if $retention;
 is($node->safe_psql('postgres', q{SELECT count(*) FROM flowlens.fact_workflow_runs WHERE status = 'running'}), 0, 'and none still says that it runs');
+# rows whose table was in use when they should have moved wait for a later run
+my $waiting = q{SELECT (SELECT count(*) FROM flowlens.raw_github_repos_default) + (SELECT count(*) FROM flowlens.raw_github_events_default)};
+for (1 .. 20)
+{
+	last if $node->safe_psql('postgres', $waiting) == 0;
+	$node->safe_psql('postgres', 'CALL flowlens.drain_default_partitions()');
+}
 unlike($node->safe_psql('postgres', '\i database/check_analytics_load.sql'), qr/PROBLEM/, 'the check script finds nothing');
 
 $node->stop;
