@@ -84,7 +84,12 @@ BEGIN
         CALL compare(date '2024-01-01' + n, 'again', false);
     END LOOP;
 END $$;
-SELECT * FROM result ORDER BY day, step DESC;
+-- dead rows in the index that gives the order: the first pass marks them, the others pass over them
+UPDATE flowlens.stg_repos_validated SET stars = stars + 1 WHERE observed_on = '2024-01-14' AND github_id % 3 = 0;
+DELETE FROM flowlens.stg_repos_validated WHERE observed_on = '2024-01-14' AND github_id % 9 = 0;
+CALL compare('2024-01-14', 'dead rows', false);
+CALL compare('2024-01-14', 'dead rows', true);
+SELECT * FROM result ORDER BY day, step DESC, rows;
 -- facts stand in the order of github_id whatever the order of the answers, so that the next day reads them one after the other
 SELECT count(*) AS out_of_order FROM (
     SELECT f.github_id < lag(f.github_id) OVER (PARTITION BY f.snapshot_date ORDER BY f.ctid) AS behind FROM flowlens.fact_repo_snapshots f WHERE f.snapshot_date >= '2024-01-09') o WHERE o.behind;

@@ -144,7 +144,6 @@ extern void snapshot_collect_by_query(SnapshotDay *day);
 extern bool snapshot_collect_by_merge(SnapshotDay *day);
 extern void snapshot_collect_row(SnapshotDay *day, const SnapshotInput *input);
 extern DateADT snapshot_created_on(Datum created_at, bool isnull);
-extern void snapshot_take_state(SnapshotInput *input, Datum state);
 extern SnapshotRank *snapshot_rank(SnapshotDay *day);
 extern void snapshot_order_init(SnapshotOrder *order, int64 count);
 extern void snapshot_order_sort(SnapshotOrder *order);

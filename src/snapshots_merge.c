@@ -229,6 +229,21 @@ unknown_ids(const SnapshotMerge *merge)
 	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* Takes a copy of a packed history, which lives as long as the batch */
+static void
+take_state(SnapshotMerge *merge, SnapshotInput *input, Datum state)
+{
+	MemoryContext old = MemoryContextSwitchTo(merge->day->row_context);
+	bytea	   *packed = DatumGetByteaPP(state);
+	uint8	   *copy;
+
+	input->state_size = VARSIZE_ANY_EXHDR(packed);
+	copy = palloc(Max(input->state_size, 1));
+	memcpy(copy, VARDATA_ANY(packed), input->state_size);
+	input->state = copy;
+	MemoryContextSwitchTo(old);
+}
+
 /* Builds the histories of the batch that are not packed from the stored days */
 static void
 build_histories(SnapshotMerge *merge)
@@ -253,7 +268,7 @@ build_histories(SnapshotMerge *merge)
 			continue;
 		state = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &isnull);
 		if (!isnull)
-			snapshot_take_state(input, state);
+			take_state(merge, input, state);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -262,6 +277,7 @@ build_histories(SnapshotMerge *merge)
 static void
 flush_batch(SnapshotMerge *merge)
 {
+	MemoryContext old = MemoryContextSwitchTo(merge->day->row_context);
 	int			i;
 
 	CHECK_FOR_INTERRUPTS();
@@ -274,6 +290,7 @@ flush_batch(SnapshotMerge *merge)
 	merge->used = 0;
 	merge->unknown = 0;
 	merge->newcomers = 0;
+	MemoryContextSwitchTo(old);
 	MemoryContextReset(merge->day->row_context);
 }
 
@@ -300,8 +317,10 @@ take_counts(SnapshotInput *input, const SnapshotStream *stream)
 
 /* Takes what the last scored day has to say, beside the counts */
 static void
-take_before(SnapshotInput *input, const SnapshotStream *before)
+take_before(SnapshotMerge *merge, SnapshotInput *input)
 {
+	const SnapshotStream *before = &merge->before;
+
 	input->old_pushed_at = optional_int64(before, STREAM_PUSHED_AT, &input->has_old_pushed_at);
 	if (!input->has_pushed_at)
 	{
@@ -312,20 +331,7 @@ take_before(SnapshotInput *input, const SnapshotStream *before)
 	if (input->has_old_activity)
 		input->old_activity = DatumGetFloat8(stream_value(before, STREAM_ACTIVITY)) / 7;
 	if (!stream_isnull(before, STREAM_STATE))
-		snapshot_take_state(input, stream_value(before, STREAM_STATE));
-}
-
-/* Takes a copy of a packed history */
-void
-snapshot_take_state(SnapshotInput *input, Datum state)
-{
-	bytea	   *packed = DatumGetByteaPP(state);
-	uint8	   *copy;
-
-	input->state_size = VARSIZE_ANY_EXHDR(packed);
-	copy = palloc(Max(input->state_size, 1));
-	memcpy(copy, VARDATA_ANY(packed), input->state_size);
-	input->state = copy;
+		take_state(merge, input, stream_value(before, STREAM_STATE));
 }
 
 /* Brings together what the tables say of a repository, if any has a row */
@@ -349,7 +355,7 @@ merge_repository(SnapshotMerge *merge, const SnapshotKey *key)
 	input->is_new = !known;
 	if (known)
 	{
-		take_before(input, &merge->before);
+		take_before(merge, input);
 		snapshot_take_events(&merge->events, input);
 	}
 	merge->newcomers += input->is_new;
@@ -357,15 +363,18 @@ merge_repository(SnapshotMerge *merge, const SnapshotKey *key)
 	merge->used++;
 }
 
-/* Merges the streams along the keys; a scored row takes the place of a key that was read */
+/*
+ * Merges the streams along the keys; a scored row takes the place of a key that was read
+ *
+ * Not in the context of the batch: an index scan takes memory when it first
+ * meets a dead entry, and keeps it to its end.
+ */
 static void
 merge_streams(SnapshotMerge *merge)
 {
-	MemoryContext old;
 	int64		i;
 
 	merge->batch = palloc(sizeof(SnapshotInput) * BATCH_ROWS);
-	old = MemoryContextSwitchTo(merge->day->row_context);
 	for (i = 0; i < merge->repositories; i++)
 	{
 		merge_repository(merge, &merge->day->keys[i]);
@@ -373,7 +382,6 @@ merge_streams(SnapshotMerge *merge)
 			flush_batch(merge);
 	}
 	flush_batch(merge);
-	MemoryContextSwitchTo(old);
 	pfree(merge->batch);
 }
 
