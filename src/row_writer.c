@@ -12,6 +12,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
@@ -60,6 +61,15 @@ row_writer_suits(Relation relation)
 		indexes_are_immediate(relation);
 }
 
+/* Tells whether an index has all rows that a snapshot of this transaction sees; one built over changing rows may not yet */
+static bool
+index_is_complete(Relation index)
+{
+	return index->rd_index->indisvalid && heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		(!index->rd_index->indcheckxmin ||
+		 TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin));
+}
+
 /* Tells whether an index is a complete btree whose first columns are these */
 static bool
 index_leads_with(Relation index, Relation relation, int ncolumns, const char *const *columns, bool unique)
@@ -67,8 +77,7 @@ index_leads_with(Relation index, Relation relation, int ncolumns, const char *co
 	Form_pg_index form = index->rd_index;
 	int			i;
 
-	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || form->indnkeyatts < ncolumns ||
-		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+	if (index->rd_rel->relam != BTREE_AM_OID || !index_is_complete(index) || form->indnkeyatts < ncolumns ||
 		(unique && (!form->indisunique || form->indnkeyatts != ncolumns)))
 		return false;
 	for (i = 0; i < ncolumns; i++)
