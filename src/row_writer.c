@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/transam.h"
@@ -21,6 +22,7 @@
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -171,7 +173,28 @@ row_writer_copy(RowWriter *writer)
 	ExecStoreVirtualTuple(writer->changed);
 }
 
-/* Replaces the row that was found; without wait a row that somebody holds stays as it is */
+/* Tells whether another transaction, or a lock of this one, holds the row that was found */
+static bool
+row_is_held(RowWriter *writer)
+{
+	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) writer->row;
+	TM_Result	result;
+
+	if (!TTS_IS_BUFFERTUPLE(writer->row) || !BufferIsValid(slot->buffer))
+		return false;
+	LockBuffer(slot->buffer, BUFFER_LOCK_SHARE);
+	result = HeapTupleSatisfiesUpdate(slot->base.tuple, GetCurrentCommandId(true), slot->buffer);
+	LockBuffer(slot->buffer, BUFFER_LOCK_UNLOCK);
+	return result == TM_BeingModified;
+}
+
+/*
+ * Replaces the row that was found; without wait a row that somebody holds stays as it is
+ *
+ * An update that does not wait is for rows that nobody holds: the server's own
+ * check of that is an assertion, so we look first.  If somebody comes in between,
+ * it still does not wait.
+ */
 TM_Result
 row_writer_update(RowWriter *writer, bool wait)
 {
@@ -180,6 +203,8 @@ row_writer_update(RowWriter *writer, bool wait)
 	TU_UpdateIndexes indexes;
 	TM_Result	result;
 
+	if (!wait && row_is_held(writer))
+		return TM_BeingModified;
 	writer->changed->tts_tableOid = RelationGetRelid(writer->relation);
 	if (RelationGetDescr(writer->relation)->constr != NULL)
 		ExecConstraints(writer->result, writer->changed, writer->estate);
