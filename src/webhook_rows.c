@@ -29,7 +29,7 @@ static const EventColumn repository_columns[] = {
 	{"is_archived", BOOLOID}, {"created_at", TIMESTAMPTZOID}, {"updated_at", TIMESTAMPTZOID},
 	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID},
 	{"pushed_at", TIMESTAMPTZOID}, {"deleted_at", TIMESTAMPTZOID},
-	{"object", JSONBOID}, {"object_hash", INT8OID}, {"received_at", TIMESTAMPTZOID}, {NULL}
+	{"object", JSONBOID}, {"object_hash", INT8OID}, {"received_at", TIMESTAMPTZOID}, {.name = NULL}
 };
 
 static const EventColumn pull_request_columns[] = {
@@ -40,14 +40,14 @@ static const EventColumn pull_request_columns[] = {
 	{"merged_at", TIMESTAMPTZOID}, {"closed_at", TIMESTAMPTZOID},
 	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID},
 	{"additions", INT4OID}, {"deletions", INT4OID}, {"changed_files", INT4OID}, {"commits", INT4OID},
-	{"size_hash", INT8OID}, {"size_time", TIMESTAMPTZOID}, {"history", JSONBOID}, {NULL}
+	{"size_hash", INT8OID}, {"size_time", TIMESTAMPTZOID}, {"history", JSONBOID}, {.name = NULL}
 };
 
 static const EventColumn review_columns[] = {
 	{"github_id", INT8OID}, {"review_id", INT8OID}, {"pr_number", INT4OID}, {"reviewer", TEXTOID},
 	{"state", TEXTOID}, {"commit_sha", TEXTOID}, {"submitted_at", TIMESTAMPTZOID},
 	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID},
-	{"submitted_state", TEXTOID}, {NULL}
+	{"submitted_state", TEXTOID}, {.name = NULL}
 };
 
 static const EventColumn run_columns[] = {
@@ -56,7 +56,7 @@ static const EventColumn run_columns[] = {
 	{"head_branch", TEXTOID}, {"pr_numbers", INT4ARRAYOID}, {"status", TEXTOID}, {"conclusion", TEXTOID},
 	{"html_url", TEXTOID}, {"created_at", TIMESTAMPTZOID}, {"started_at", TIMESTAMPTZOID},
 	{"updated_at", TIMESTAMPTZOID},
-	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID}, {NULL}
+	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID}, {.name = NULL}
 };
 
 static const EventColumn check_columns[] = {
@@ -64,7 +64,7 @@ static const EventColumn check_columns[] = {
 	{"parent_id", INT8OID}, {"name", TEXTOID}, {"head_sha", TEXTOID}, {"pr_numbers", INT4ARRAYOID},
 	{"status", TEXTOID}, {"conclusion", TEXTOID}, {"created_at", TIMESTAMPTZOID},
 	{"completed_at", TIMESTAMPTZOID},
-	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID}, {NULL}
+	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID}, {"source_rank", INT2OID}, {.name = NULL}
 };
 
 static const EventColumn deployment_columns[] = {
@@ -73,7 +73,7 @@ static const EventColumn deployment_columns[] = {
 	{"created_at", TIMESTAMPTZOID},
 	{"source_hash", INT8OID}, {"source_time", TIMESTAMPTZOID},
 	{"state", TEXTOID}, {"state_time", TIMESTAMPTZOID}, {"state_id", INT8OID},
-	{"succeeded_at", TIMESTAMPTZOID}, {"failed_at", TIMESTAMPTZOID}, {NULL}
+	{"succeeded_at", TIMESTAMPTZOID}, {"failed_at", TIMESTAMPTZOID}, {.name = NULL}
 };
 
 static const struct

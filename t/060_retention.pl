@@ -152,14 +152,14 @@ $node->pgbench('--client=6 --jobs=2 --transactions=60 --no-vacuum', 0, [qr{proce
 		'retention_move@1' => "SET client_min_messages = error;\nCALL flowlens.drain_default_partitions();\n",
 	}, 'storing');
 # a table that is in use for 100 ms keeps its rows until the next time
-my $waiting = 'SELECT count(*) FROM flowlens.partition_status() WHERE default_has_rows';
+my $in_default = 'SELECT count(*) FROM flowlens.partition_status() WHERE default_has_rows';
 for (1 .. 20)
 {
 	$node->safe_psql('storing', 'CALL flowlens.drain_default_partitions()');
-	last if $node->safe_psql('storing', $waiting) == 0;
+	last if $node->safe_psql('storing', $in_default) == 0;
 }
 is($node->safe_psql('storing', 'SELECT count(*) % 2, count(*) > 100, count(*) = 2 * (SELECT count(*) FROM flowlens.raw_repo_metrics) FROM flowlens.raw_github_repos'), '0|t|t', 'every row is there');
-is($node->safe_psql('storing', $waiting), '0', 'in its partition');
+is($node->safe_psql('storing', $in_default), '0', 'in its partition');
 
 $node->stop;
 done_testing();
