@@ -143,6 +143,8 @@ extern void snapshot_collect(SnapshotDay *day);
 extern void snapshot_collect_by_query(SnapshotDay *day);
 extern bool snapshot_collect_by_merge(SnapshotDay *day);
 extern void snapshot_collect_row(SnapshotDay *day, const SnapshotInput *input);
+extern SnapshotKey *snapshot_key(SnapshotDay *day, int64 row);
+extern Datum snapshot_ids(const SnapshotInput *batch, int count, bool (*is_wanted) (const SnapshotInput *input));
 extern DateADT snapshot_created_on(Datum created_at, bool isnull);
 extern SnapshotRank *snapshot_rank(SnapshotDay *day);
 extern void snapshot_order_init(SnapshotOrder *order, int64 count);

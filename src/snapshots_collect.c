@@ -10,8 +10,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -75,6 +77,34 @@ carry_activity(const SnapshotDay *day, const SnapshotInput *input, SnapshotRow *
 	row->has_activity = input->has_pushed_at || input->has_old_activity || input->has_events;
 }
 
+/* Returns the key of a row, the next one at most, and makes room for it */
+SnapshotKey *
+snapshot_key(SnapshotDay *day, int64 row)
+{
+	if (row == day->capacity)
+	{
+		day->capacity *= 2;
+		day->keys = repalloc_huge(day->keys, sizeof(SnapshotKey) * day->capacity);
+	}
+	return &day->keys[row];
+}
+
+/* Returns the ids of those repositories of a batch that are wanted, as an array */
+Datum
+snapshot_ids(const SnapshotInput *batch, int count, bool (*is_wanted) (const SnapshotInput *input))
+{
+	Datum	   *ids = palloc(sizeof(Datum) * count);
+	int			wanted = 0;
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		if (is_wanted(&batch[i]))
+			ids[wanted++] = Int64GetDatum(batch[i].github_id);
+	}
+	return PointerGetDatum(construct_array(ids, wanted, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 /* Keeps what is ranked of a row */
 static void
 add_key(SnapshotDay *day, const SnapshotRow *row, const SnapshotInput *input)
@@ -82,12 +112,7 @@ add_key(SnapshotDay *day, const SnapshotRow *row, const SnapshotInput *input)
 	SnapshotKey *key;
 	bool		is_render = day->languages[input->language].is_render;
 
-	if (day->count == day->capacity)
-	{
-		day->capacity *= 2;
-		day->keys = repalloc_huge(day->keys, sizeof(SnapshotKey) * day->capacity);
-	}
-	key = &day->keys[day->count++];
+	key = snapshot_key(day, day->count++);
 	key->score = row->momentum;
 	key->stars = input->stars;
 	key->github_id = input->github_id;

@@ -10,7 +10,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "tcop/dest.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -88,20 +87,11 @@ snapshot_read_events(SnapshotEvents *events, const SnapshotDay *day)
 	spi_step_receive(&events_step, values, NULL, &receiver.pub);
 }
 
-/* Returns the ids of repositories that the last scored day does not know */
-static Datum
-newcomers_of(const SnapshotInput *batch, int count)
+/* Tells whether the last scored day does not know a repository */
+static bool
+is_newcomer(const SnapshotInput *input)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * count);
-	int			newcomers = 0;
-	int			i;
-
-	for (i = 0; i < count; i++)
-	{
-		if (batch[i].is_new)
-			ids[newcomers++] = Int64GetDatum(batch[i].github_id);
-	}
-	return PointerGetDatum(construct_array(ids, newcomers, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return input->is_new;
 }
 
 /* Reads the events of those repositories of a batch that the last scored day does not know */
@@ -114,7 +104,7 @@ snapshot_read_newcomers_events(SnapshotInput *batch, int count, DateADT day)
 	int			i;
 
 	values[0] = DateADTGetDatum(day);
-	values[1] = newcomers_of(batch, count);
+	values[1] = snapshot_ids(batch, count, is_newcomer);
 	found = spi_step_run(&newcomers_step, values, NULL);
 	for (i = 0; i < count; i++)
 	{

@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -140,20 +139,6 @@ find_dimension_columns(SnapshotMerge *merge)
 	return true;
 }
 
-/* Returns an empty key behind the others */
-static SnapshotKey *
-next_key(SnapshotMerge *merge)
-{
-	SnapshotDay *day = merge->day;
-
-	if (merge->repositories == day->capacity)
-	{
-		day->capacity *= 2;
-		day->keys = repalloc_huge(day->keys, sizeof(SnapshotKey) * day->capacity);
-	}
-	return &day->keys[merge->repositories++];
-}
-
 /* Puts a version of a repository into a key, if it is the valid one when the day ends; "stars" holds repo_key */
 static void
 take_version(SnapshotMerge *merge, const Datum *values, const bool *nulls)
@@ -166,7 +151,7 @@ take_version(SnapshotMerge *merge, const Datum *values, const bool *nulls)
 		DatumGetTimestampTz(values[at[DIMENSION_VALID_FROM]]) >= day->day_end ||
 		(!nulls[at[DIMENSION_VALID_TO]] && DatumGetTimestampTz(values[at[DIMENSION_VALID_TO]]) < day->day_end))
 		return;
-	key = next_key(merge);
+	key = snapshot_key(day, merge->repositories++);
 	key->github_id = DatumGetInt64(values[at[DIMENSION_GITHUB_ID]]);
 	key->stars = DatumGetInt64(values[at[DIMENSION_REPO_KEY]]);
 	key->age = snapshot_created_on(values[at[DIMENSION_CREATED_AT]], nulls[at[DIMENSION_CREATED_AT]]);
@@ -213,20 +198,11 @@ read_dimension(SnapshotMerge *merge, Snapshot snapshot)
 
 /* --- batches ----------------------------------------------------------------- */
 
-/* Returns the ids of the batch whose history is not packed */
-static Datum
-unknown_ids(const SnapshotMerge *merge)
+/* Tells whether the history of a repository is not packed */
+static bool
+lacks_history(const SnapshotInput *input)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * merge->unknown);
-	int			count = 0;
-	int			i;
-
-	for (i = 0; i < merge->used; i++)
-	{
-		if (merge->batch[i].state == NULL)
-			ids[count++] = Int64GetDatum(merge->batch[i].github_id);
-	}
-	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return input->state == NULL;
 }
 
 /* Takes a copy of a packed history, which lives as long as the batch */
@@ -254,7 +230,7 @@ build_histories(SnapshotMerge *merge)
 	int			i;
 
 	values[0] = DateADTGetDatum(merge->day->day);
-	values[1] = unknown_ids(merge);
+	values[1] = snapshot_ids(merge->batch, merge->used, lacks_history);
 	count = spi_step_run(&history_step, values, NULL);
 	for (i = 0; i < merge->used; i++)
 	{
@@ -359,7 +335,7 @@ merge_repository(SnapshotMerge *merge, const SnapshotKey *key)
 		snapshot_take_events(&merge->events, input);
 	}
 	merge->newcomers += input->is_new;
-	merge->unknown += input->state == NULL;
+	merge->unknown += lacks_history(input);
 	merge->used++;
 }
 
